@@ -1,0 +1,32 @@
+package served
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/pintle-io/pintle/engine/apis"
+)
+
+// groups is the list of what is served, in the order of discovery.
+var groups = []func() []apis.Resource{
+	genericRows,
+}
+
+// Table returns every served kind that is stored. The result is shared and must
+// not be changed.
+func Table() []apis.Resource { return table() }
+
+var table = sync.OnceValue(func() []apis.Resource {
+	seen := map[schema.GroupVersionResource]bool{}
+	var rows []apis.Resource
+	for _, group := range groups {
+		for _, row := range group() {
+			if gvr := row.GVR(); !seen[gvr] {
+				seen[gvr] = true
+				rows = append(rows, row)
+			}
+		}
+	}
+	return rows
+})
