@@ -1,0 +1,40 @@
+package core
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/pintle-io/pintle/engine/apis"
+)
+
+func pods() apis.Resource {
+	rules := apis.TypedRules[*corev1.Pod]{
+		Default: DefaultPod,
+	}.Rules()
+	return apis.Resource{
+		GVK: kind("Pod"), Plural: "pods", Singular: "pod", ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true,
+		New:       func() runtime.Object { return &corev1.Pod{} },
+		NewList:   func() runtime.Object { return &corev1.PodList{} },
+		Rules:     rules,
+		Columns:   podColumns(),
+		Fields:    podFields,
+		HasStatus: true,
+	}
+}
+
+func podFields(obj runtime.Object) fields.Set {
+	pod := obj.(*corev1.Pod)
+	return fields.Set{
+		"spec.nodeName":            pod.Spec.NodeName,
+		"spec.restartPolicy":       string(pod.Spec.RestartPolicy),
+		"spec.schedulerName":       pod.Spec.SchedulerName,
+		"spec.serviceAccountName":  pod.Spec.ServiceAccountName,
+		"spec.hostNetwork":         strconv.FormatBool(pod.Spec.HostNetwork),
+		"status.phase":             string(pod.Status.Phase),
+		"status.podIP":             pod.Status.PodIP,
+		"status.nominatedNodeName": pod.Status.NominatedNodeName,
+	}
+}

@@ -1,0 +1,47 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/pintle-io/pintle/engine/apis"
+)
+
+func resourceQuotas() apis.Resource {
+	rules := apis.TypedRules[*corev1.ResourceQuota]{
+		Default: func(q *corev1.ResourceQuota) {
+			DefaultResourceList(q.Spec.Hard)
+			DefaultResourceList(q.Status.Hard)
+			DefaultResourceList(q.Status.Used)
+		},
+	}.Rules()
+	return apis.Resource{
+		GVK: kind("ResourceQuota"), Plural: "resourcequotas", Singular: "resourcequota", ShortNames: []string{"quota"}, Namespaced: true,
+		New:     func() runtime.Object { return &corev1.ResourceQuota{} },
+		NewList: func() runtime.Object { return &corev1.ResourceQuotaList{} },
+		Rules:   rules,
+		Columns: []apis.Column{
+			apis.NameColumn(),
+			apis.Text("Request", "Used and allowed requests and counts.", func(q *corev1.ResourceQuota) string { return quotaCell(q, false) }),
+			apis.Text("Limit", "Used and allowed limits.", func(q *corev1.ResourceQuota) string { return quotaCell(q, true) }),
+			apis.AgeColumn(),
+		},
+		HasStatus: true,
+	}
+}
+
+func quotaCell(q *corev1.ResourceQuota, limits bool) string {
+	var parts []string
+	for name, hard := range q.Status.Hard {
+		if strings.HasPrefix(string(name), "limits.") == limits {
+			used := q.Status.Used[name]
+			parts = append(parts, fmt.Sprintf("%s: %s/%s", name, used.String(), hard.String()))
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
+}
