@@ -1,0 +1,70 @@
+package scheduling
+
+import "github.com/pintle-io/pintle/wasm/abi"
+
+// placeByHeap places many identical pods whose constraints do not couple nodes:
+// only the chosen row changes, so a heap of rows answers each pod in O(log rows).
+// A key is score<<32 | rank, and the rank is higher the earlier the row comes in
+// the rotation, which makes ties fall as in best.
+func (s *Strategy) placeByHeap(out []abi.Result) {
+	h := s.heap[:0]
+	for i, f := range s.fail[:s.rows] {
+		if f == 0 {
+			h = append(h, s.key(i))
+		}
+	}
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		siftDown(h, i)
+	}
+	for i := range out {
+		if len(h) == 0 {
+			s.refuse(out[i:])
+			return
+		}
+		row := s.row(h[0])
+		out[i] = abi.Result{Node: int32(row), Score: s.score[row]}
+		s.apply(row)
+		s.refilterRow(row)
+		if s.fail[row] == 0 {
+			s.rescoreRow(row)
+			h[0] = s.key(row)
+		} else {
+			h[0] = h[len(h)-1]
+			h = h[:len(h)-1]
+		}
+		siftDown(h, 0)
+	}
+}
+
+func (s *Strategy) key(row int) uint64 {
+	turn := row - s.shift
+	if turn < 0 {
+		turn += s.rows
+	}
+	return uint64(uint32(s.score[row]))<<32 | uint64(uint32(s.rows-turn))
+}
+
+func (s *Strategy) row(key uint64) int {
+	row := s.rows - int(uint32(key)) + s.shift
+	if row >= s.rows {
+		row -= s.rows
+	}
+	return row
+}
+
+func siftDown(h []uint64, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			return
+		}
+		if r := child + 1; r < len(h) && h[r] > h[child] {
+			child = r
+		}
+		if h[i] >= h[child] {
+			return
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
+}

@@ -1,0 +1,45 @@
+package scheduling
+
+import (
+	"context"
+
+	"github.com/pintle-io/pintle/wasm/abi"
+)
+
+// Native runs the strategy in process, on its own copy of the columns. It is the
+// oracle that the Wasm build is tested against, and what serves when no module
+// does. Not safe for concurrent use.
+type Native struct {
+	strategy Strategy
+	cursor   abi.Cursor
+	image    []byte
+	results  []abi.Result
+}
+
+// Identity names the decider in decision records.
+func (*Native) Identity() string { return "native" }
+
+// Place answers the batch. The answer is valid until the next call.
+func (n *Native) Place(_ context.Context, s *abi.Snapshot, b *abi.Batch) (abi.Answer, error) {
+	if !n.cursor.Current(s) {
+		n.image = abi.NewImage(len(s.Image()))
+		s.Sync(n.image, &n.cursor)
+		view, err := abi.Attach(n.image)
+		if err != nil {
+			return abi.Answer{}, err
+		}
+		n.strategy.Attach(view)
+	} else {
+		s.Sync(n.image, &n.cursor)
+	}
+	pods := b.Pods()
+	if cap(n.results) < pods {
+		n.results = make([]abi.Result, pods)
+	}
+	n.results = n.results[:pods]
+	n.strategy.Place(b, n.results)
+	for _, r := range n.results {
+		n.cursor.Dirty(int(r.Node))
+	}
+	return abi.Answer{Results: n.results}, nil
+}
