@@ -1,0 +1,94 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Sweep takes every pod off the network that is not among the live ones (by
+// UID), however far its set-up had come, and frees address leases that no live
+// pod holds. The veth pair of a pod goes with its namespace.
+func (n *Network) Sweep(ctx context.Context, live map[string]bool) error {
+	uids, err := n.leftovers()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for uid := range uids {
+		if live[uid] {
+			continue
+		}
+		n.cfg.Logger.Info("removing the network of a pod that is gone", "uid", uid)
+		errs = append(errs, n.Teardown(ctx, uid))
+	}
+	return errors.Join(append(errs, n.sweepLeases(live))...)
+}
+
+// leftovers are the UIDs of all pods that have a record or a namespace.
+func (n *Network) leftovers() (map[string]bool, error) {
+	uids := map[string]bool{}
+	for _, dir := range []string{n.recordDir(), filepath.Dir(n.netnsPath(""))} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			uids[strings.TrimSuffix(e.Name(), ".json")] = true
+		}
+	}
+	return uids, nil
+}
+
+// sweepLeases removes host-local's leases (one file per address, the pod's UID
+// on its first line) that no live pod holds.
+func (n *Network) sweepLeases(live map[string]bool) error {
+	dir := filepath.Join(n.ipamDir(), networkName)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read address leases: %w", err)
+	}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil || !isLease(e.Name()) {
+			continue
+		}
+		uid, _, _ := strings.Cut(string(data), "\n")
+		if uid = strings.TrimSpace(uid); live[uid] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("free address %s: %w", e.Name(), err)
+		}
+	}
+	return nil
+}
+
+// isLease tells host-local's leases from its lock and bookkeeping files.
+func isLease(name string) bool {
+	return name != "lock" && !strings.HasPrefix(name, "last_reserved_ip")
+}
+
+// Down removes all that this package made for the node: pods, bridge, table and
+// the data folder. The node's containers must have ended before.
+func (n *Network) Down(ctx context.Context) error {
+	if err := n.Sweep(ctx, nil); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.prepared = false
+	if err := deleteLink(n.cfg.Bridge, n.cfg.DataDir); err != nil {
+		return err
+	}
+	if err := deleteTable(ctx, n.cfg.Table); err != nil {
+		return err
+	}
+	return os.RemoveAll(n.cfg.DataDir)
+}
