@@ -1,0 +1,29 @@
+package batch
+
+import (
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/pintle-io/pintle/engine/apis"
+)
+
+func jobs() apis.Resource {
+	rules := apis.TypedRules[*batchv1.Job]{
+		Default: defaultJob,
+	}.Rules()
+	rules.DefaultOrphan = true
+	return apis.Resource{
+		GVK: kind("Job"), Plural: "jobs", Singular: "job", Categories: []string{"all"}, Namespaced: true,
+		New:     func() runtime.Object { return &batchv1.Job{} },
+		NewList: func() runtime.Object { return &batchv1.JobList{} },
+		Rules:   rules,
+		Columns: jobColumns(),
+		Fields: func(obj runtime.Object) fields.Set {
+			return fields.Set{"status.successful": strconv.Itoa(int(obj.(*batchv1.Job).Status.Succeeded))}
+		},
+		HasStatus: true,
+	}
+}
