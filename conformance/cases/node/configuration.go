@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/pintle-io/pintle/conformance/suite"
 )
 
@@ -54,4 +53,3 @@ func configuration() suite.Case {
 		},
 	}
 }
-
