@@ -57,7 +57,7 @@ type Config struct {
 
 	ClusterDNS    []string
 	ClusterDomain string // default "cluster.local"
-	MaxPods int // default 110
+	MaxPods       int    // default 110
 	// KubeletVersion is reported in the node's status.
 	KubeletVersion string
 

@@ -62,9 +62,6 @@ type Containers interface {
 	// RemoveContainer kills what still runs and deletes the container with its
 	// root file system; a missing one is no error. The log file stays.
 	RemoveContainer(ctx context.Context, id string) error
-	// ReopenLog makes the runtime write the container's log to its path anew,
-	// after the file was renamed.
-	ReopenLog(ctx context.Context, id string) error
 }
 
 // Streams runs commands in and connects to running containers.
