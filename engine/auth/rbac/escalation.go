@@ -158,4 +158,3 @@ func describe(rules []rbacv1.PolicyRule) string {
 	}
 	return string(out)
 }
-

@@ -1,0 +1,155 @@
+package node
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	corev1listers "k8s.io/client-go/listers/core/v1"
+	storagev1listers "k8s.io/client-go/listers/storage/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+func index(t *testing.T, more cache.Indexers, objs ...any) cache.Indexer {
+	t.Helper()
+	indexers := cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
+	for k, v := range more {
+		indexers[k] = v
+	}
+	i := cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers)
+	for _, o := range objs {
+		if err := i.Add(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return i
+}
+
+func newAuthorizer(t *testing.T) *Authorizer {
+	named := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"},
+		Spec: corev1.PodSpec{
+			NodeName: "n1", ServiceAccountName: "web",
+			ImagePullSecrets: []corev1.LocalObjectReference{named("pull")},
+			Containers: []corev1.Container{{
+				Env: []corev1.EnvVar{
+					{Name: "A", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: named("env")}}},
+					{Name: "B", ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: named("env-map")}}},
+				},
+				EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: named("env-from")}}},
+			}},
+			InitContainers: []corev1.Container{{EnvFrom: []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: named("init-map")}}}}},
+			Volumes: []corev1.Volume{
+				{Name: "s", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "vol"}}},
+				{Name: "pr", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+					{Secret: &corev1.SecretProjection{LocalObjectReference: named("proj")}},
+					{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: named("kube-root-ca.crt")}}}}}},
+				{Name: "d", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}},
+				{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}},
+			},
+		},
+	}
+	other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q"}, Spec: corev1.PodSpec{
+		NodeName: "n2", ServiceAccountName: "db", ImagePullSecrets: []corev1.LocalObjectReference{named("theirs")}}}
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "data", UID: "c"}, Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv"}}
+	pv := func(name, uid string) *corev1.PersistentVolume {
+		return &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeSpec{
+			ClaimRef: &corev1.ObjectReference{Namespace: "ns", Name: "data", UID: "c"},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
+				NodeStageSecretRef: &corev1.SecretReference{Namespace: "storage", Name: "stage"}}}}}
+	}
+	return New(View{
+		Pods:        index(t, IndexPods(), pod, other),
+		Claims:      corev1listers.NewPersistentVolumeClaimLister(index(t, nil, claim)),
+		Volumes:     corev1listers.NewPersistentVolumeLister(index(t, nil, pv("pv", "c"), pv("unused", "c"))),
+		Attachments: storagev1listers.NewVolumeAttachmentLister(index(t, nil, &storagev1.VolumeAttachment{ObjectMeta: metav1.ObjectMeta{Name: "at"}, Spec: storagev1.VolumeAttachmentSpec{NodeName: "n1"}})),
+	}, []rbacv1.PolicyRule{
+		{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"services"}},
+		{Verbs: []string{"get", "list"}, APIGroups: []string{""}, Resources: []string{"secrets", "nodes", "pods"}},
+	})
+}
+
+func TestAuthorize(t *testing.T) {
+	r := newAuthorizer(t)
+	for _, tc := range []struct {
+		verb, what, ns, name, selector string // what: group/resource[/subresource]
+		allow                          bool
+	}{
+		{"get", "/secrets", "ns", "pull", "", true},
+		{"watch", "/secrets", "ns", "env", "", true},
+		{"get", "/secrets", "ns", "env-from", "", true},
+		{"get", "/secrets", "ns", "vol", "", true},
+		{"get", "/secrets", "ns", "proj", "", true},
+		{"get", "/secrets", "storage", "stage", "", true},
+		{"get", "/secrets", "ns", "theirs", "", false},
+		{"get", "/secrets", "other", "vol", "", false},
+		{"list", "/secrets", "ns", "", "", false},
+		{"update", "/secrets", "ns", "vol", "", false},
+		{"get", "/configmaps", "ns", "kube-root-ca.crt", "", true},
+		{"get", "/configmaps", "ns", "env-map", "", true},
+		{"get", "/configmaps", "ns", "init-map", "", true},
+		{"get", "/configmaps", "ns", "other", "", false},
+		{"get", "/persistentvolumeclaims", "ns", "data", "", true},
+		{"get", "/persistentvolumeclaims", "ns", "p-scratch", "", true},
+		{"patch", "/persistentvolumeclaims/status", "ns", "data", "", true},
+		{"update", "/persistentvolumeclaims", "ns", "data", "", false},
+		{"get", "/persistentvolumes", "", "pv", "", true},
+		{"get", "/persistentvolumes", "", "unused", "", false},
+		{"get", "storage.k8s.io/volumeattachments", "", "at", "", true},
+		{"create", "/serviceaccounts/token", "ns", "web", "", true},
+		{"create", "/serviceaccounts/token", "ns", "db", "", false},
+		{"get", "/serviceaccounts", "ns", "web", "", false},
+		{"update", "coordination.k8s.io/leases", "kube-node-lease", "n1", "", true},
+		{"create", "coordination.k8s.io/leases", "kube-node-lease", "", "", true},
+		{"update", "coordination.k8s.io/leases", "kube-node-lease", "n2", "", false},
+		{"update", "coordination.k8s.io/leases", "default", "n1", "", false},
+		{"get", "/nodes", "", "n1", "", true},
+		{"watch", "/nodes", "", "n1", "", true},
+		{"list", "/nodes", "", "", "", false},
+		{"get", "/nodes", "", "n2", "", false},
+		{"patch", "/nodes/status", "", "n1", "", true},
+		{"delete", "/nodes", "", "n1", "", false},
+		{"get", "/pods", "ns", "p", "", true},
+		{"get", "/pods", "ns", "q", "", false},
+		{"list", "/pods", "", "", "spec.nodeName=n1", true},
+		{"list", "/pods", "", "", "spec.nodeName=n2", false},
+		{"list", "/pods", "", "", "", false},
+		{"patch", "/pods/status", "ns", "p", "", true},
+		{"create", "/pods/exec", "ns", "p", "", false},
+		{"list", "/services", "", "", "", true},
+		{"list", "/endpoints", "", "", "", false},
+	} {
+		parts := append(strings.Split(tc.what, "/"), "")
+		a := authorizer.AttributesRecord{
+			User: &user.DefaultInfo{Name: "system:node:n1", Groups: []string{"system:nodes"}},
+			Verb: tc.verb, APIGroup: parts[0], Resource: parts[1], Subresource: parts[2], Namespace: tc.ns, Name: tc.name, ResourceRequest: true,
+		}
+		if tc.selector != "" {
+			a.FieldSelectorRequirements = fields.ParseSelectorOrDie(tc.selector).Requirements()
+		}
+		decision, reason, err := r.Authorize(context.Background(), a)
+		if err != nil || decision == authorizer.DecisionDeny || (decision == authorizer.DecisionAllow) != tc.allow {
+			t.Errorf("%s %s %s/%s: %v %q %v", tc.verb, tc.what, tc.ns, tc.name, decision, reason, err)
+		}
+	}
+}
+
+func TestOthersAreNotNodes(t *testing.T) {
+	r := newAuthorizer(t)
+	for _, u := range []*user.DefaultInfo{
+		{Name: "system:node:n1"}, {Name: "n1", Groups: []string{"system:nodes"}}, {Name: "system:node:", Groups: []string{"system:nodes"}},
+	} {
+		a := authorizer.AttributesRecord{User: u, Verb: "get", Resource: "nodes", Name: "n1", ResourceRequest: true}
+		if d, _, _ := r.Authorize(context.Background(), a); d != authorizer.DecisionNoOpinion {
+			t.Errorf("%v: %v", u, d)
+		}
+	}
+}
