@@ -4,8 +4,10 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
@@ -20,6 +22,8 @@ func events() apis.Resource {
 		Rules:   rules,
 		Columns: eventColumns(),
 		Fields:  eventFields,
+
+		OtherVersions: []schema.GroupVersionKind{eventsv1.SchemeGroupVersion.WithKind("Event")},
 	}
 }
 
