@@ -9,9 +9,11 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -32,6 +34,12 @@ type Storages interface {
 // the objects are those of the store's index. An empty namespace selects all.
 type SharedLister interface {
 	ListShared(ctx context.Context, namespace string) (items []runtime.Object, resourceVersion string, err error)
+}
+
+// SharedWatcher is offered by a storage that can watch without copying, under the
+// same rule.
+type SharedWatcher interface {
+	WatchShared(ctx context.Context, opts *metainternalversion.ListOptions) (watch.Interface, error)
 }
 
 // Config describes a client. Storages, Table and Scheme are required.

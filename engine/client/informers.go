@@ -45,7 +45,7 @@ import (
 // start it again.
 func (c *Client) Informers() informers.SharedInformerFactory {
 	c.factoryOnce.Do(func() {
-		c.factory = &factory{shared: c.shared, SharedInformerFactory: informers.NewSharedInformerFactory(nil, 0)}
+		c.factory = &factory{shared: c.shared, SharedInformerFactory: informers.NewSharedInformerFactory(c.Clientset(), 0)}
 	})
 	return c.factory
 }
@@ -148,14 +148,18 @@ func (l *listWatch) ListWithContext(ctx context.Context, _ metav1.ListOptions) (
 
 // WatchWithContext streams changes; it has no time limit of its own.
 func (l *listWatch) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	internal := &metainternalversion.ListOptions{
+		ResourceVersion:     options.ResourceVersion,
+		AllowWatchBookmarks: options.AllowWatchBookmarks,
+	}
+	if w, err := storage[SharedWatcher](l.shared, l.row.GVR(), "", "watch"); err == nil {
+		return w.WatchShared(ctx, internal)
+	}
 	w, err := storage[rest.Watcher](l.shared, l.row.GVR(), "", "watch")
 	if err != nil {
 		return nil, err
 	}
-	return w.Watch(ctx, &metainternalversion.ListOptions{
-		ResourceVersion:     options.ResourceVersion,
-		AllowWatchBookmarks: options.AllowWatchBookmarks,
-	})
+	return w.Watch(ctx, internal)
 }
 
 func (f *factory) Admissionregistration() admissionregistration.Interface {
