@@ -138,12 +138,13 @@ func (s *Snapshot) find(id ID) (int, bool) {
 // Cursor is the point up to which one copy of the snapshot has been brought.
 // The zero value means that there is no copy yet.
 type Cursor struct {
+	of          *Snapshot
 	layout, gen uint64
 	dirty       []int
 }
 
 // Current reports whether the copy has the snapshot's present layout.
-func (c *Cursor) Current(s *Snapshot) bool { return c.layout == s.layout }
+func (c *Cursor) Current(s *Snapshot) bool { return c.of == s && c.layout == s.layout }
 
 // Dirty marks a row that the holder of the copy changed itself, so that the next
 // Sync restores it whatever the engine made of the answer.
@@ -153,9 +154,9 @@ func (c *Cursor) Dirty(row int) { c.dirty = append(c.dirty, row) }
 // size; the first call, and each after a layout change, copies everything.
 func (s *Snapshot) Sync(dst []byte, c *Cursor) {
 	binary.LittleEndian.PutUint64(s.image[16:], s.gen)
-	if c.layout != s.layout {
+	if !c.Current(s) {
 		copy(dst, s.image)
-		*c = Cursor{layout: s.layout, gen: s.gen, dirty: c.dirty[:0]}
+		*c = Cursor{of: s, layout: s.layout, gen: s.gen, dirty: c.dirty[:0]}
 		return
 	}
 	copy(dst[:headerSize], s.image[:headerSize])
