@@ -147,7 +147,7 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) error {
 }
 
 func (r *Runtime) startTask(ctx context.Context, c client.Container, tio cio.IO) error {
-	task, err := c.NewTask(ctx, func(string) (cio.IO, error) { return tio, nil })
+	task, err := r.newTask(ctx, c, func(string) (cio.IO, error) { return tio, nil })
 	if err != nil {
 		return fmt.Errorf("create container process: %w", err)
 	}

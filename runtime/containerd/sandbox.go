@@ -3,8 +3,10 @@ package containerd
 import (
 	"context"
 	"fmt"
-	"path"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/containerd/containerd/api/types/runc/options"
@@ -34,7 +36,7 @@ func (r *Runtime) RunSandbox(ctx context.Context, cfg container.SandboxConfig) (
 		return "", native(fmt.Errorf("create sandbox: %w", err))
 	}
 	r.remember(id, cfg.Pod.UID)
-	if err := start(ctx, c); err != nil {
+	if err := r.start(ctx, c); err != nil {
 		cleanup := context.WithoutCancel(ctx)
 		if rerr := r.RemoveSandbox(cleanup, id); rerr != nil {
 			r.cfg.Logger.Error("remove failed sandbox", "uid", cfg.Pod.UID, "err", rerr)
@@ -44,20 +46,38 @@ func (r *Runtime) RunSandbox(ctx context.Context, cfg container.SandboxConfig) (
 	return id, nil
 }
 
-func start(ctx context.Context, c client.Container) error {
-	task, err := c.NewTask(ctx, cio.NullIO)
+func (r *Runtime) start(ctx context.Context, c client.Container) error {
+	task, err := r.newTask(ctx, c, cio.NullIO)
 	if err != nil {
 		return err
 	}
 	return task.Start(ctx)
 }
 
+// newTask creates the process of a container. Ids are derived, so one that a
+// crash left half-made with runc is in the way of its own second try: it is
+// deleted.
+func (r *Runtime) newTask(ctx context.Context, c client.Container, io cio.Creator) (client.Task, error) {
+	task, err := c.NewTask(ctx, io)
+	if err == nil || !strings.Contains(err.Error(), "container with given ID already exists") {
+		return task, err
+	}
+	root := filepath.Join(r.cfg.StateDir, "runc", r.cfg.Namespace)
+	out, derr := exec.CommandContext(ctx, "runc", "--root", root, "delete", "--force", c.ID()).CombinedOutput()
+	if derr != nil {
+		return nil, fmt.Errorf("%w; removing it: %w: %s", err, derr, out)
+	}
+	return c.NewTask(ctx, io)
+}
+
 func (r *Runtime) runtimeOptions(handler string) (*options.Options, error) {
+	opts := &options.Options{Root: filepath.Join(r.cfg.StateDir, "runc")}
 	switch binary, ok := r.cfg.Handlers[handler]; {
 	case ok:
-		return &options.Options{BinaryName: binary}, nil
+		opts.BinaryName = binary
+		return opts, nil
 	case handler == "" || handler == "runc":
-		return &options.Options{}, nil
+		return opts, nil
 	}
 	return nil, fmt.Errorf("no runtime for handler %q is configured", handler)
 }
@@ -190,6 +210,3 @@ func (r *Runtime) killTask(ctx context.Context, id string) error {
 	_, err = task.Delete(ctx, client.WithProcessKill)
 	return err
 }
-
-// cgroupOf is the cgroup of a container below its parent.
-func cgroupOf(spec *specs.Spec) string { return path.Clean("/" + spec.Linux.CgroupsPath) }
