@@ -1,0 +1,61 @@
+package registry
+
+import (
+	"context"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// approvalStrategy lets the approval subresource change the Approved and Denied
+// conditions of a certificate signing request, and nothing else.
+type approvalStrategy struct{ strategy }
+
+func (approvalStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+func (approvalStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	req, before := obj.(*certificatesv1.CertificateSigningRequest), old.(*certificatesv1.CertificateSigningRequest)
+	conditions := req.Status.Conditions
+	metav1.ResetObjectMetaForStatus(req, before)
+	req.Spec, req.Status = before.Spec, before.Status
+	req.Status.Conditions = conditions
+	stampConditions(req.Status.Conditions, before.Status.Conditions)
+}
+
+// stampConditions dates the conditions whose status is new.
+func stampConditions(conditions, before []certificatesv1.CertificateSigningRequestCondition) {
+	now := metav1.Now()
+	for i := range conditions {
+		c := &conditions[i]
+		if c.LastUpdateTime.IsZero() {
+			c.LastUpdateTime = now
+		}
+		if !c.LastTransitionTime.IsZero() {
+			continue
+		}
+		c.LastTransitionTime = now
+		for j := range before {
+			if before[j].Type == c.Type && before[j].Status == c.Status && !before[j].LastTransitionTime.IsZero() {
+				c.LastTransitionTime = before[j].LastTransitionTime
+			}
+		}
+	}
+}
+
+func (s approvalStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	if f := s.row.Rules.ValidateStatusUpdate; f != nil {
+		return f(ctx, obj, old)
+	}
+	return nil
+}
+
+func (approvalStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+func (s approvalStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return perVersion(s.row, fieldpath.NewSet(fieldpath.MakePathOrDie("spec"), fieldpath.MakePathOrDie("status", "certificate")))
+}

@@ -1,0 +1,90 @@
+package registry
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/apiserver/pkg/storage/value"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/pintle-io/pintle/store"
+)
+
+// backend opens the store's resources for genericregistry.
+type backend struct {
+	store        *store.Store
+	codecs       serializer.CodecFactory
+	transformers map[schema.GroupResource]value.Transformer
+}
+
+// deleteCollectionWorkers is how many deletes of a collection run at a time.
+const deleteCollectionWorkers = 2
+
+// options returns the storage options of a kind stored as protobuf in version gv.
+func (b *backend) options(gr schema.GroupResource, gv schema.GroupVersion, typer *runtime.Scheme) generic.RESTOptions {
+	pb := protobuf.NewSerializer(typer, typer)
+	codec := b.codecs.CodecForVersions(pb, b.codecs.UniversalDeserializer(), gv,
+		schema.GroupVersion{Group: gv.Group, Version: runtime.APIVersionInternal})
+	return b.optionsFor(gr, codec, gv)
+}
+
+func (b *backend) optionsFor(gr schema.GroupResource, codec runtime.Codec, versioner runtime.GroupVersioner) generic.RESTOptions {
+	return generic.RESTOptions{
+		StorageConfig: &storagebackend.ConfigForResource{
+			Config:        storagebackend.Config{Codec: codec, EncodeVersioner: versioner},
+			GroupResource: gr,
+		},
+		Decorator:               b.open,
+		EnableGarbageCollection: true,
+		DeleteCollectionWorkers: deleteCollectionWorkers,
+		ResourcePrefix:          keyPrefix(gr),
+	}
+}
+
+// open is the generic.StorageDecorator of our store.
+func (b *backend) open(config *storagebackend.ConfigForResource, prefix string, _ func(runtime.Object) (string, error),
+	newFunc, newListFunc func() runtime.Object, _ storage.AttrFunc, trigger storage.IndexerFuncs, _ *cache.Indexers,
+) (storage.Interface, factory.DestroyFunc, error) {
+	resource, err := b.store.Resource(store.ResourceConfig{
+		Prefix:        prefix,
+		GroupResource: config.GroupResource,
+		Codec:         config.Codec,
+		NewFunc:       newFunc,
+		NewListFunc:   newListFunc,
+		Transformer:   b.transformers[config.GroupResource],
+		Indexers:      trigger,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return resource, resource.Stop, nil
+}
+
+// keyPrefix is the root of a resource's keys: /pods, /apps/deployments.
+func keyPrefix(gr schema.GroupResource) string {
+	if gr.Group == "" {
+		return "/" + gr.Resource
+	}
+	return "/" + gr.Group + "/" + gr.Resource
+}
+
+// eventTTL is how long an event is kept.
+const eventTTL = time.Hour
+
+// CustomResources returns the storage options of custom resources: the codec
+// comes from the custom resource handler, the keys are below the group.
+func (r *Registry) CustomResources() generic.RESTOptionsGetter { return customResources{r.backend} }
+
+type customResources struct{ backend *backend }
+
+// GetRESTOptions implements generic.RESTOptionsGetter.
+func (c customResources) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
+	return c.backend.optionsFor(gr, nil, nil), nil
+}

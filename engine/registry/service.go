@@ -1,0 +1,272 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/util/dryrun"
+)
+
+// defaultServiceCIDR is used if the configuration names none.
+const defaultServiceCIDR = "10.96.0.0/16"
+
+// allocator gives services their cluster addresses and node ports. What is taken is
+// known from the services in the store, read once at start: the registry is the
+// only writer.
+type allocator struct {
+	addresses *addresses
+	ports     *ports
+	family    corev1.IPFamily
+}
+
+func (r *Registry) addServices(services *REST, cfg Config) error {
+	cidr := cfg.ServiceCIDR
+	if cidr == "" {
+		cidr = defaultServiceCIDR
+	}
+	a := &allocator{family: corev1.IPv4Protocol}
+	var err error
+	if a.addresses, err = newAddresses(cidr); err != nil {
+		return err
+	}
+	if a.addresses.prefix.Addr().Is6() {
+		a.family = corev1.IPv6Protocol
+	}
+	if a.ports, err = newPorts(cfg.NodePorts); err != nil {
+		return err
+	}
+	items, _, err := services.ListShared(context.Background(), "")
+	if err != nil {
+		return fmt.Errorf("read services: %w", err)
+	}
+	for _, item := range items {
+		a.learn(item.(*corev1.Service))
+	}
+	services.BeginCreate, services.BeginUpdate, services.AfterDelete = a.beginCreate, a.beginUpdate, a.afterDelete
+	r.serve(corev1.SchemeGroupVersion, "services/proxy", &serviceProxyREST{
+		services: services, slices: r.stores[discoveryv1.SchemeGroupVersion.WithResource("endpointslices")],
+	})
+	return nil
+}
+
+// learn marks what a stored service holds. Duplicates among stored services are
+// left as they are: none of them may be taken away from a running service.
+func (a *allocator) learn(service *corev1.Service) {
+	for _, ip := range service.Spec.ClusterIPs {
+		if ip != corev1.ClusterIPNone {
+			_ = a.addresses.take(ip)
+		}
+	}
+	for _, port := range nodePortsOf(service) {
+		_ = a.ports.take(port)
+	}
+}
+
+// grant is what one write has taken and what it gives back when it succeeds.
+type grant struct {
+	alloc            *allocator
+	ips, returnedIPs []string
+	ports, oldPorts  []int
+	dryRun           bool
+}
+
+// finish keeps or undoes a grant.
+func (g *grant) finish(_ context.Context, success bool) {
+	ips, ports := g.ips, g.ports
+	if success && !g.dryRun {
+		ips, ports = g.returnedIPs, g.oldPorts
+	}
+	for _, ip := range ips {
+		g.alloc.addresses.release(ip)
+	}
+	for _, port := range ports {
+		g.alloc.ports.release(port)
+	}
+}
+
+func (a *allocator) beginCreate(_ context.Context, obj runtime.Object, options *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
+	service := obj.(*corev1.Service)
+	g := &grant{alloc: a, dryRun: dryrun.IsDryRun(options.DryRun)}
+	if err := g.allocate(service, nil); err != nil {
+		g.finish(context.Background(), false)
+		return nil, err
+	}
+	return g.finish, nil
+}
+
+func (a *allocator) beginUpdate(_ context.Context, obj, old runtime.Object, options *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
+	service, before := obj.(*corev1.Service), old.(*corev1.Service)
+	patchAllocated(service, before)
+	g := &grant{alloc: a, dryRun: dryrun.IsDryRun(options.DryRun)}
+	if err := g.allocate(service, before); err != nil {
+		g.finish(context.Background(), false)
+		return nil, err
+	}
+	return g.finish, nil
+}
+
+func (a *allocator) afterDelete(obj runtime.Object, options *metav1.DeleteOptions) {
+	if dryrun.IsDryRun(options.DryRun) {
+		return
+	}
+	service := obj.(*corev1.Service)
+	(&grant{alloc: a, ips: heldIPs(service), ports: nodePortsOf(service)}).finish(context.Background(), false)
+}
+
+// patchAllocated keeps what was allocated if an update leaves it out, so that a
+// client may replace a service by the manifest it first sent.
+func patchAllocated(service, before *corev1.Service) {
+	if needsClusterIP(before) && needsClusterIP(service) {
+		if service.Spec.ClusterIP == "" {
+			service.Spec.ClusterIP = before.Spec.ClusterIP
+		}
+		if len(service.Spec.ClusterIPs) == 0 && service.Spec.ClusterIP == before.Spec.ClusterIP {
+			service.Spec.ClusterIPs = slices.Clone(before.Spec.ClusterIPs)
+		}
+	}
+	if needsNodePort(before) && needsNodePort(service) {
+		keepNodePorts(service, before)
+	}
+	if needsHealthCheckPort(before) && needsHealthCheckPort(service) && service.Spec.HealthCheckNodePort == 0 {
+		service.Spec.HealthCheckNodePort = before.Spec.HealthCheckNodePort
+	}
+}
+
+// keepNodePorts gives ports without a number the one the same port had before.
+func keepNodePorts(service, before *corev1.Service) {
+	type key struct {
+		protocol corev1.Protocol
+		port     int32
+	}
+	had, asked := map[key]int32{}, map[key]bool{}
+	for _, p := range before.Spec.Ports {
+		if p.NodePort != 0 {
+			had[key{p.Protocol, p.Port}] = p.NodePort
+		}
+	}
+	for _, p := range service.Spec.Ports {
+		if p.NodePort != 0 {
+			asked[key{p.Protocol, p.NodePort}] = true
+		}
+	}
+	for i := range service.Spec.Ports {
+		p := &service.Spec.Ports[i]
+		if p.NodePort != 0 {
+			continue
+		}
+		if old := had[key{p.Protocol, p.Port}]; old != 0 && !asked[key{p.Protocol, old}] {
+			p.NodePort = old
+			asked[key{p.Protocol, old}] = true
+		}
+	}
+}
+
+// allocate fills the service's addresses and ports; before is nil on create.
+func (g *grant) allocate(service, before *corev1.Service) error {
+	if err := g.initFamilies(service); err != nil {
+		return err
+	}
+	if err := g.allocateIP(service, before); err != nil {
+		return err
+	}
+	return g.allocatePorts(service, before)
+}
+
+// initFamilies settles the single address family the server is configured for.
+func (g *grant) initFamilies(service *corev1.Service) error {
+	if service.Spec.Type == corev1.ServiceTypeExternalName {
+		return nil
+	}
+	if service.Spec.ClusterIP == "" && len(service.Spec.ClusterIPs) > 0 {
+		service.Spec.ClusterIP = service.Spec.ClusterIPs[0]
+	}
+	if len(service.Spec.ClusterIPs) == 0 && service.Spec.ClusterIP != "" {
+		service.Spec.ClusterIPs = []string{service.Spec.ClusterIP}
+	}
+	policy := corev1.IPFamilyPolicySingleStack
+	if service.Spec.IPFamilyPolicy == nil {
+		service.Spec.IPFamilyPolicy = &policy
+	}
+	path := field.NewPath("spec")
+	var errs field.ErrorList
+	if *service.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack {
+		errs = append(errs, field.Invalid(path.Child("ipFamilyPolicy"), *service.Spec.IPFamilyPolicy, "this cluster is not configured for dual-stack services"))
+	}
+	headless := service.Spec.ClusterIP == corev1.ClusterIPNone
+	for i, family := range service.Spec.IPFamilies {
+		if family != g.alloc.family && !(headless && len(service.Spec.Selector) == 0) {
+			errs = append(errs, field.Invalid(path.Child("ipFamilies").Index(i), family, "not configured on this cluster"))
+		}
+	}
+	if len(errs) > 0 {
+		return invalidService(service, errs)
+	}
+	if len(service.Spec.IPFamilies) == 0 {
+		service.Spec.IPFamilies = []corev1.IPFamily{g.alloc.family}
+	}
+	return nil
+}
+
+func (g *grant) allocateIP(service, before *corev1.Service) error {
+	var had []string
+	if before != nil {
+		had = heldIPs(before)
+	}
+	if !needsClusterIP(service) {
+		g.returnedIPs = append(g.returnedIPs, had...)
+		if service.Spec.Type == corev1.ServiceTypeExternalName && before != nil && len(had) > 0 {
+			service.Spec.ClusterIP, service.Spec.ClusterIPs = "", nil
+			service.Spec.IPFamilies, service.Spec.IPFamilyPolicy = nil, nil
+		}
+		return nil
+	}
+	wanted := service.Spec.ClusterIP
+	if wanted == corev1.ClusterIPNone || wanted != "" && slices.Contains(had, wanted) {
+		return nil
+	}
+	if len(had) > 0 {
+		return nil // a changed address is refused by validation
+	}
+	if wanted == "" {
+		ip, err := g.alloc.addresses.next()
+		if err != nil {
+			return apierrors.NewInternalError(err)
+		}
+		wanted = ip
+	} else if err := g.alloc.addresses.take(wanted); err != nil {
+		return invalidService(service, field.ErrorList{field.Invalid(field.NewPath("spec", "clusterIPs"), service.Spec.ClusterIPs, err.Error())})
+	}
+	g.ips = append(g.ips, wanted)
+	service.Spec.ClusterIP, service.Spec.ClusterIPs = wanted, []string{wanted}
+	return nil
+}
+
+func heldIPs(service *corev1.Service) []string {
+	var out []string
+	for _, ip := range service.Spec.ClusterIPs {
+		if ip != corev1.ClusterIPNone && ip != "" {
+			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+func needsClusterIP(service *corev1.Service) bool {
+	switch service.Spec.Type {
+	case corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, "":
+		return true
+	}
+	return false
+}
+
+func invalidService(service *corev1.Service, errs field.ErrorList) error {
+	return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), service.Name, errs)
+}
