@@ -35,6 +35,21 @@ type Options struct {
 	ExpiryInterval time.Duration
 }
 
+func (o *Options) setDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.BookmarkInterval == 0 {
+		o.BookmarkInterval = time.Minute
+	}
+	if o.ProgressInterval == 0 {
+		o.ProgressInterval = 5 * time.Second
+	}
+	if o.ExpiryInterval == 0 {
+		o.ExpiryInterval = time.Second
+	}
+}
+
 // ResourceConfig describes the objects below one key prefix.
 type ResourceConfig struct {
 	// Prefix of the keys, such as "/pods".
@@ -66,16 +81,35 @@ func (c *ResourceConfig) validate() error {
 	return nil
 }
 
-type sharedKey struct{}
+// delivery is the form in which a watch hands out objects.
+type delivery int
+
+const (
+	// deliverCopies: every watch gets shallow copies of its own.
+	deliverCopies delivery = iota
+	// deliverShared: the pointers of the index.
+	deliverShared
+	// deliverEncodings: a runtime.CacheableObject shared by all watches.
+	deliverEncodings
+)
+
+type deliveryKey struct{}
 
 // WithSharedObjects marks a context so that Watch delivers the pointers of the
-// index itself, as ObjectList does for GetList: no copy per watcher, and no
-// wrapper for the encoder. The receiver must never change what it gets. Meant
-// for informers inside the process.
+// index itself, as ObjectList does for GetList. The receiver must never change
+// what it gets. Meant for informers inside the process.
 func WithSharedObjects(ctx context.Context) context.Context {
-	return context.WithValue(ctx, sharedKey{}, true)
+	return context.WithValue(ctx, deliveryKey{}, deliverShared)
 }
 
-func sharedObjects(ctx context.Context) bool {
-	return ctx.Value(sharedKey{}) != nil
+// WithSharedEncodings marks a context so that Watch delivers objects as a
+// runtime.CacheableObject, by which all watches that send an event in the same
+// form encode it once. Meant for the HTTP server.
+func WithSharedEncodings(ctx context.Context) context.Context {
+	return context.WithValue(ctx, deliveryKey{}, deliverEncodings)
+}
+
+func deliveryOf(ctx context.Context) delivery {
+	d, _ := ctx.Value(deliveryKey{}).(delivery)
+	return d
 }

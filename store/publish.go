@@ -1,0 +1,113 @@
+package store
+
+import (
+	"strings"
+	"time"
+
+	"github.com/pintle-io/pintle/store/kv"
+)
+
+// attachment is what a writer sends along with its bytes: the decoded object, so
+// that publication does not decode. It belongs to the Resource that wrote.
+type attachment struct {
+	from  *Resource
+	entry *entry
+}
+
+// publish applies the events of one batch, on the committer's goroutine.
+func (r *Resource) publish(events []kv.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch r.mu.phase {
+	case phaseIdle:
+		return
+	case phaseLoading:
+		r.mu.backlog = append(r.mu.backlog, events...)
+		return
+	}
+	for i := range events {
+		r.applyLocked(&events[i])
+	}
+	r.mu.log.wake()
+	for _, l := range r.mu.groups {
+		if len(l.events) > 0 && l.events[len(l.events)-1].rev >= events[0].Rev {
+			l.wake()
+		}
+	}
+}
+
+// applyLocked changes the index and appends to the logs.
+func (r *Resource) applyLocked(e *kv.Event) {
+	ev := &event{rev: e.Rev, time: time.Now(), versioner: r.versioner}
+	if e.Deleted {
+		prev, found := r.mu.tree.Delete(&entry{key: e.Key})
+		if !found {
+			return
+		}
+		ev.prev = prev
+	} else {
+		ev.cur = r.publishedEntry(e)
+		ev.prev, _ = r.mu.tree.ReplaceOrInsert(ev.cur)
+		ev.size += ev.cur.head.Size
+		r.mu.size += int64(ev.cur.head.Size)
+	}
+	if ev.prev != nil {
+		ev.size += ev.prev.head.Size
+		r.mu.size -= int64(ev.prev.head.Size)
+	}
+	r.mu.snapshots.sealAt(e.Rev)
+	r.mu.lastRev, r.mu.lastEvent = e.Rev, e.Rev
+	r.mu.log.append(ev)
+	r.appendToGroupsLocked(ev)
+}
+
+// publishedEntry is the entry of a put: the writer's, or one decoded here if the
+// writer was the Resource of another version.
+func (r *Resource) publishedEntry(e *kv.Event) *entry {
+	a, ok := e.Attachment.(*attachment)
+	if !ok || a.from != r {
+		return r.decodeEntry(e.Key, e.Value, e.Head)
+	}
+	a.entry.head = e.Head
+	if a.entry.err == nil {
+		a.entry.err = r.versioner.UpdateObject(a.entry.obj, uint64(e.Rev))
+	}
+	return a.entry
+}
+
+// appendToGroupsLocked appends to the log of every group that the event may
+// concern: its key, its prefixes, and its index values before and after.
+func (r *Resource) appendToGroupsLocked(ev *event) {
+	if len(r.mu.groups) == 0 {
+		return
+	}
+	key := ev.key()
+	r.appendToGroupLocked(group{value: key}, ev)
+	for end := len(r.prefix); end < len(key); {
+		slash := strings.IndexByte(key[end:], '/')
+		if slash < 0 {
+			break
+		}
+		end += slash + 1
+		r.appendToGroupLocked(group{value: key[:end], recursive: true}, ev)
+	}
+	for name, index := range r.cfg.Indexers {
+		var before string
+		if ev.prev != nil && ev.prev.err == nil {
+			before = index(ev.prev.obj)
+			r.appendToGroupLocked(group{index: name, value: before}, ev)
+		}
+		if ev.cur != nil && ev.cur.err == nil {
+			after := index(ev.cur.obj)
+			if ev.prev == nil || ev.prev.err != nil || after != before {
+				r.appendToGroupLocked(group{index: name, value: after}, ev)
+			}
+		}
+	}
+}
+
+func (r *Resource) appendToGroupLocked(g group, ev *event) {
+	if l := r.mu.groups[g]; l != nil {
+		l.append(ev)
+	}
+}
