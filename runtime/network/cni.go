@@ -102,12 +102,12 @@ func (d *cniDriver) lib() *libcni.CNIConfig {
 }
 
 // add joins the namespace to the network and answers the addresses it got.
-func (d *cniDriver) add(ctx context.Context, builtin []byte, pod Pod, netns string) ([]netip.Addr, error) {
+func (d *cniDriver) add(ctx context.Context, builtin []byte, uid string, rec record) ([]netip.Addr, error) {
 	list, err := d.load(builtin)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := d.lib().AddNetworkList(ctx, list, runtimeConf(pod, netns))
+	raw, err := d.lib().AddNetworkList(ctx, list, runtimeConf(uid, rec))
 	if err != nil {
 		return nil, fmt.Errorf("add to CNI network %s: %w", list.Name, err)
 	}
@@ -122,33 +122,33 @@ func (d *cniDriver) add(ctx context.Context, builtin []byte, pod Pod, netns stri
 	return ips, nil
 }
 
-// del undoes add; an empty netns (it is gone already) still frees the addresses.
-func (d *cniDriver) del(ctx context.Context, builtin []byte, uid, netns string) error {
+// del undoes add; without a namespace (it is gone already) it still frees the addresses.
+func (d *cniDriver) del(ctx context.Context, builtin []byte, uid string, rec record) error {
 	list, err := d.load(builtin)
 	if err != nil {
 		return err
 	}
-	return d.lib().DelNetworkList(ctx, list, runtimeConf(Pod{UID: uid}, netns))
+	return d.lib().DelNetworkList(ctx, list, runtimeConf(uid, rec))
 }
 
 // runtimeConf passes the pod to the plugins by the names they expect. Host
 // ports only reach plugins that declare the capability: the built-in network
 // has none, a conflist of the user's may.
-func runtimeConf(pod Pod, netns string) *libcni.RuntimeConf {
+func runtimeConf(uid string, rec record) *libcni.RuntimeConf {
 	rt := &libcni.RuntimeConf{
-		ContainerID: pod.UID,
-		NetNS:       netns,
+		ContainerID: uid,
+		NetNS:       rec.NetnsPath,
 		IfName:      podInterface,
 		Args: [][2]string{
 			{"IgnoreUnknown", "1"},
-			{"K8S_POD_NAMESPACE", pod.Namespace},
-			{"K8S_POD_NAME", pod.Name},
-			{"K8S_POD_INFRA_CONTAINER_ID", pod.UID},
-			{"K8S_POD_UID", pod.UID},
+			{"K8S_POD_NAMESPACE", rec.Namespace},
+			{"K8S_POD_NAME", rec.Name},
+			{"K8S_POD_INFRA_CONTAINER_ID", uid},
+			{"K8S_POD_UID", uid},
 		},
 	}
-	if len(pod.Ports) > 0 {
-		rt.CapabilityArgs = map[string]any{"portMappings": portMappings(pod.Ports)}
+	if len(rec.Ports) > 0 {
+		rt.CapabilityArgs = map[string]any{"portMappings": portMappings(rec.Ports)}
 	}
 	return rt
 }

@@ -40,9 +40,6 @@ type Config struct {
 	ClusterCIDR netip.Prefix
 	// NodeSubnet holds the nodes of this machine; not masqueraded either.
 	NodeSubnet netip.Prefix
-	// HostNetns is the path of the namespace that this node lives in; empty for
-	// the machine's own. Host-network pods must be started in it.
-	HostNetns string
 	// Bridge is the pod bridge's name inside the node's namespace.
 	Bridge string
 	// Table is the name of the nftables table that this package owns.

@@ -114,21 +114,22 @@ func StartIn(path string, cmd *exec.Cmd) error {
 func onThread(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
+		err := errors.New("the function did not return") // it panicked or ended its goroutine
+		defer func() { done <- err }()
 		runtime.LockOSThread()
-		home, err := os.Open(threadNetns)
-		if err != nil {
+		home, openErr := os.Open(threadNetns)
+		if openErr != nil {
 			runtime.UnlockOSThread()
-			done <- fmt.Errorf("open own network namespace: %w", err)
+			err = fmt.Errorf("open own network namespace: %w", openErr)
 			return
 		}
 		defer home.Close()
 		err = fn()
-		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back == nil {
-			runtime.UnlockOSThread()
-		} else {
+		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
 			err = errors.Join(err, fmt.Errorf("return to own network namespace: %w", back))
+			return
 		}
-		done <- err
+		runtime.UnlockOSThread()
 	}()
 	return <-done
 }

@@ -8,18 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // ErrNoPodCIDR says that the node has no pod range yet; the caller tries again.
 var ErrNoPodCIDR = errors.New("the node has no pod address range yet")
-
-// Pod is what the network needs to know of a pod.
-type Pod struct {
-	UID, Namespace, Name string
-	// HostNetwork pods live in the node's own namespace; nothing is set up.
-	HostNetwork bool
-	Ports       []HostPort
-}
 
 // HostPort forwards a port of the node to a port of the pod.
 type HostPort struct {
@@ -29,14 +23,25 @@ type HostPort struct {
 	Protocol      string `json:"protocol"` // TCP, UDP or SCTP
 }
 
-// Attachment is where a pod lives.
-type Attachment struct {
-	// NetnsPath is the namespace to start the pod's containers in; empty for the
-	// machine's own (a host-network pod of node 0).
-	NetnsPath string
-	// IPs are the pod's addresses, the primary one first; none for a
-	// host-network pod, which has its node's.
-	IPs []netip.Addr
+// hostPorts are the host ports that the pod's containers ask for.
+func hostPorts(pod *corev1.Pod) []HostPort {
+	var out []HostPort
+	add := func(c corev1.Container) {
+		for _, p := range c.Ports {
+			if p.HostPort != 0 {
+				out = append(out, HostPort{HostIP: p.HostIP, HostPort: p.HostPort, ContainerPort: p.ContainerPort, Protocol: string(p.Protocol)})
+			}
+		}
+	}
+	for _, c := range pod.Spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			add(c)
+		}
+	}
+	for _, c := range pod.Spec.Containers {
+		add(c)
+	}
+	return out
 }
 
 // Network is the pod network of one node.
@@ -48,7 +53,7 @@ type Network struct {
 		sync.Mutex
 		podCIDR  netip.Prefix
 		prepared bool
-		pods     map[string]record // by UID: what Setup has finished
+		pods     map[string]record // by UID; without addresses: left unfinished
 	}
 }
 
@@ -73,13 +78,8 @@ func New(cfg Config) (*Network, error) {
 	return n, nil
 }
 
-func (n *Network) recordDir() string         { return filepath.Join(n.cfg.DataDir, "pods") }
-func (n *Network) ipamDir() string           { return filepath.Join(n.cfg.DataDir, "ipam") }
-func (n *Network) netnsPath(u string) string { return filepath.Join(n.cfg.DataDir, "netns", u) }
-
-// HostNetns is the namespace that host-network pods of this node belong in;
-// empty for the machine's own.
-func (n *Network) HostNetns() string { return n.cfg.HostNetns }
+func (n *Network) recordDir() string { return filepath.Join(n.cfg.DataDir, "pods") }
+func (n *Network) ipamDir() string   { return filepath.Join(n.cfg.DataDir, "ipam") }
 
 // SetPodCIDR gives the node its range, as soon as its Node object names it. A
 // range once used cannot be exchanged while pods hold addresses of it.
@@ -100,110 +100,113 @@ func (n *Network) SetPodCIDR(cidr netip.Prefix) error {
 	return nil
 }
 
-// Setup gives the pod a namespace with its addresses. Called again for a pod
-// that has them, also after a restart of the process, it answers the same. When
-// it fails nothing of the attempt is left.
-func (n *Network) Setup(ctx context.Context, pod Pod) (Attachment, error) {
-	if pod.HostNetwork {
-		return Attachment{NetnsPath: n.cfg.HostNetns}, nil
-	}
-	if rec, ok := n.lookup(pod.UID); ok && netnsAlive(n.netnsPath(pod.UID)) {
-		if err := n.prepare(ctx); err != nil {
-			return Attachment{}, err
-		}
-		return n.attachment(pod.UID, rec), nil
-	}
+// Setup makes the pod's namespace at netnsPath, joins it to the network, opens
+// its host ports and answers its addresses, the primary one first. Called again
+// for a pod that has them, also after a restart of the process, it answers the
+// same. When it fails nothing of the attempt is left.
+func (n *Network) Setup(ctx context.Context, uid, netnsPath string, pod *corev1.Pod) ([]string, error) {
 	if err := n.prepare(ctx); err != nil {
-		return Attachment{}, err
+		return nil, err
 	}
-	if err := n.Teardown(ctx, pod.UID); err != nil {
-		return Attachment{}, fmt.Errorf("clear the network of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	if ips, ok := n.Status(uid); ok {
+		return ips, nil
 	}
-	rec, err := n.attach(ctx, pod)
+	if err := n.Teardown(ctx, uid, netnsPath, pod); err != nil {
+		return nil, fmt.Errorf("clear the network of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	rec := record{Namespace: pod.Namespace, Name: pod.Name, NetnsPath: netnsPath, Ports: hostPorts(pod)}
+	rec, err := n.attach(ctx, uid, rec)
 	if err != nil {
 		err = fmt.Errorf("set up the network of pod %s/%s: %w", pod.Namespace, pod.Name, err)
-		return Attachment{}, errors.Join(err, n.Teardown(context.WithoutCancel(ctx), pod.UID))
+		return nil, errors.Join(err, n.Teardown(context.WithoutCancel(ctx), uid, netnsPath, pod))
 	}
-	return n.attachment(pod.UID, rec), nil
+	return addrStrings(rec.IPs), nil
 }
 
-func (n *Network) attach(ctx context.Context, pod Pod) (record, error) {
-	path := n.netnsPath(pod.UID)
-	if err := createNetns(path); err != nil {
-		return record{}, err
+// attach writes the record before it takes anything: a crash in between is
+// cleared by Sweep or by the next Setup.
+func (n *Network) attach(ctx context.Context, uid string, rec record) (record, error) {
+	if err := saveRecord(n.recordDir(), uid, rec); err != nil {
+		return rec, err
 	}
-	rec := record{Namespace: pod.Namespace, Name: pod.Name, Ports: pod.Ports}
-	// Written before the addresses are taken: a crash in between is cleared by
-	// Sweep or by the next Setup.
-	if err := saveRecord(n.recordDir(), pod.UID, rec); err != nil {
-		return record{}, err
+	if err := createNetns(rec.NetnsPath); err != nil {
+		return rec, err
 	}
-	ips, err := n.cni.add(ctx, n.conflist(), pod, path)
+	ips, err := n.cni.add(ctx, n.conflist(), uid, rec)
 	if err != nil {
-		return record{}, err
+		return rec, err
 	}
 	rec.IPs = ips
-	if err := saveRecord(n.recordDir(), pod.UID, rec); err != nil {
-		return record{}, err
+	if err := saveRecord(n.recordDir(), uid, rec); err != nil {
+		return rec, err
 	}
-	n.remember(pod.UID, rec)
+	n.remember(uid, rec)
 	if len(rec.Ports) > 0 {
 		return rec, n.syncRules(ctx)
 	}
 	return rec, nil
 }
 
-// Teardown takes the pod off the network and frees its addresses; no error when
-// there is nothing to take off.
-func (n *Network) Teardown(ctx context.Context, uid string) error {
-	path := n.netnsPath(uid)
-	if !exists(path) && !exists(recordPath(n.recordDir(), uid)) {
+// Teardown takes the pod off the network, frees its addresses and removes its
+// namespace; no error when there is nothing left to do. An empty netnsPath means
+// the one it was set up with; the pod itself need not be known.
+func (n *Network) Teardown(ctx context.Context, uid, netnsPath string, _ *corev1.Pod) error {
+	rec, known := n.lookup(uid)
+	if netnsPath == "" {
+		netnsPath = rec.NetnsPath
+	}
+	if !exists(netnsPath) && !exists(recordPath(n.recordDir(), uid)) {
 		return nil
 	}
-	rec, known := n.lookup(uid)
 	n.forget(uid)
 	if known && len(rec.Ports) > 0 {
 		if err := n.syncRules(ctx); err != nil {
 			return err
 		}
 	}
-	netns := path
-	if !netnsAlive(path) {
-		netns = ""
+	rec.NetnsPath = netnsPath
+	if !netnsAlive(netnsPath) {
+		rec.NetnsPath = ""
 	}
-	if err := n.cni.del(ctx, n.conflist(), uid, netns); err != nil {
+	if err := n.cni.del(ctx, n.conflist(), uid, rec); err != nil {
 		return fmt.Errorf("release the addresses of pod %s: %w", uid, err)
 	}
-	if err := deleteNetns(path); err != nil {
+	if err := deleteNetns(netnsPath); err != nil {
 		return err
 	}
 	return removeRecord(n.recordDir(), uid)
 }
 
-// Status answers where a pod that was set up lives.
-func (n *Network) Status(uid string) (Attachment, bool) {
+// Status answers the addresses of a pod that is on the network.
+func (n *Network) Status(uid string) ([]string, bool) {
 	rec, ok := n.lookup(uid)
-	if !ok || !netnsAlive(n.netnsPath(uid)) {
-		return Attachment{}, false
+	if !ok || len(rec.IPs) == 0 || !netnsAlive(rec.NetnsPath) {
+		return nil, false
 	}
-	return n.attachment(uid, rec), true
+	return addrStrings(rec.IPs), true
 }
 
-func (n *Network) attachment(uid string, rec record) Attachment {
-	return Attachment{NetnsPath: n.netnsPath(uid), IPs: rec.IPs}
+func addrStrings(ips []netip.Addr) []string {
+	out := make([]string, len(ips))
+	for i, ip := range ips {
+		out[i] = ip.String()
+	}
+	return out
 }
 
 func exists(path string) bool {
+	if path == "" {
+		return false
+	}
 	_, err := os.Lstat(path)
 	return err == nil
 }
 
-// lookup answers only finished records: one without addresses is a leftover.
 func (n *Network) lookup(uid string) (record, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	rec, ok := n.mu.pods[uid]
-	return rec, ok && len(rec.IPs) > 0
+	return rec, ok
 }
 
 func (n *Network) remember(uid string, rec record) {

@@ -15,6 +15,7 @@ import (
 type record struct {
 	Namespace string       `json:"namespace"`
 	Name      string       `json:"name"`
+	NetnsPath string       `json:"netnsPath"`
 	IPs       []netip.Addr `json:"ips,omitempty"`
 	Ports     []HostPort   `json:"ports,omitempty"`
 }

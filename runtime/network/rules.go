@@ -91,7 +91,7 @@ func podTable(in podRules) tableSpec {
 			}},
 			{"host-ports-in", knftables.NATType, knftables.PreroutingHook, knftables.DNATPriority, dnat},
 			{"host-ports-out", knftables.NATType, knftables.OutputHook, "-100", dnat},
-			{"masquerade", knftables.NATType, knftables.PostroutingHook, knftables.SNATPriority, []string{
+			{"egress", knftables.NATType, knftables.PostroutingHook, knftables.SNATPriority, []string{
 				"ct status dnat ip saddr 127.0.0.0/8 oifname " + bridge + " masquerade fully-random",
 				"ct status dnat ip saddr . ip daddr @hairpin masquerade fully-random",
 				fmt.Sprintf("ip saddr %s ip daddr != { %s } oifname != %s masquerade fully-random",
@@ -145,7 +145,7 @@ func nodeTable(bridge string, subnet, cluster netip.Prefix, podBridge string) ta
 			"iifname " + b + " ip saddr 127.0.0.0/8 drop",
 			fmt.Sprintf("ip daddr %s iifname != { \"lo\", %s, %q } drop", gateway, b, podBridge),
 		}},
-		{"masquerade", knftables.NATType, knftables.PostroutingHook, knftables.SNATPriority, []string{
+		{"egress", knftables.NATType, knftables.PostroutingHook, knftables.SNATPriority, []string{
 			"ct status dnat ip saddr 127.0.0.0/8 oifname " + b + " masquerade fully-random",
 			fmt.Sprintf("ip saddr %s ip daddr != { %s } oifname != %s masquerade fully-random",
 				subnet, joinPrefixes([]netip.Prefix{subnet, cluster}), b),

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -13,34 +15,18 @@ import (
 // UID), however far its set-up had come, and frees address leases that no live
 // pod holds. The veth pair of a pod goes with its namespace.
 func (n *Network) Sweep(ctx context.Context, live map[string]bool) error {
-	uids, err := n.leftovers()
-	if err != nil {
-		return err
-	}
+	n.mu.Lock()
+	uids := slices.Sorted(maps.Keys(n.mu.pods))
+	n.mu.Unlock()
 	var errs []error
-	for uid := range uids {
+	for _, uid := range uids {
 		if live[uid] {
 			continue
 		}
 		n.cfg.Logger.Info("removing the network of a pod that is gone", "uid", uid)
-		errs = append(errs, n.Teardown(ctx, uid))
+		errs = append(errs, n.Teardown(ctx, uid, "", nil))
 	}
 	return errors.Join(append(errs, n.sweepLeases(live))...)
-}
-
-// leftovers are the UIDs of all pods that have a record or a namespace.
-func (n *Network) leftovers() (map[string]bool, error) {
-	uids := map[string]bool{}
-	for _, dir := range []string{n.recordDir(), filepath.Dir(n.netnsPath(""))} {
-		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		for _, e := range entries {
-			uids[strings.TrimSuffix(e.Name(), ".json")] = true
-		}
-	}
-	return uids, nil
 }
 
 // sweepLeases removes host-local's leases (one file per address, the pod's UID

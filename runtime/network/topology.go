@@ -69,9 +69,9 @@ func (t *Topology) Gateway() netip.Addr { return nthAddr(t.cfg.Subnet, 1) }
 // NodeIP is the address of the node with this index.
 func (t *Topology) NodeIP(index int) netip.Addr { return nthAddr(t.cfg.Subnet, 1+index) }
 
-func (t *Topology) netnsPath(name string) string {
-	return filepath.Join(t.cfg.DataDir, "netns", name)
-}
+func (t *Topology) netnsDir() string { return filepath.Join(t.cfg.DataDir, "netns") }
+
+func (t *Topology) netnsPath(name string) string { return filepath.Join(t.netnsDir(), name) }
 
 // Up makes the node bridge with the gateway address and the machine's rules. It
 // may be called again at any time.
@@ -227,7 +227,7 @@ func (t *Topology) DestroyNode(_ context.Context, name string) error {
 
 // Down removes every node, the bridge, the rules and the data folder.
 func (t *Topology) Down(ctx context.Context) error {
-	entries, err := os.ReadDir(filepath.Dir(t.netnsPath("")))
+	entries, err := os.ReadDir(t.netnsDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
