@@ -28,9 +28,18 @@ func openBackend(t *testing.T, cfg storetest.Config) *storetest.Backend {
 	if err != nil {
 		t.Fatal(err)
 	}
+	increaseRV := func(ctx context.Context, t *testing.T) int64 {
+		rev, err := s.kv.Write(ctx, kv.Txn{Ops: []kv.Op{{Key: "/other/key", Value: []byte("ok")}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rev
+	}
 	return &storetest.Backend{
-		Interface: r,
-		Compact: func(_ context.Context, t *testing.T, resourceVersion string) {
+		Interface:  r,
+		IncreaseRV: increaseRV,
+		Compact: func(ctx context.Context, t *testing.T, resourceVersion string) {
+			increaseRV(ctx, t)
 			rev, err := strconv.ParseInt(resourceVersion, 10, 64)
 			if err != nil {
 				t.Fatal(err)
@@ -38,13 +47,6 @@ func openBackend(t *testing.T, cfg storetest.Config) *storetest.Backend {
 			if err := s.Compact(rev); err != nil && !errors.Is(err, kv.ErrCompacted) {
 				t.Fatal(err)
 			}
-		},
-		IncreaseRV: func(ctx context.Context, t *testing.T) int64 {
-			rev, err := s.kv.Write(ctx, kv.Txn{Ops: []kv.Op{{Key: "/other/key", Value: []byte("ok")}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return rev
 		},
 		Stored: func(t *testing.T, key string) []byte {
 			e, found, err := s.kv.Get(key, 0)

@@ -27,7 +27,8 @@ const ValuePrefix = "test!"
 // Backend is a fresh storage of example.Pod.
 type Backend struct {
 	storage.Interface
-	// Compact forgets history below a resource version.
+	// Compact forgets history below a resource version. Upstream's tests count
+	// on it raising the revision by one, as its own compactor does.
 	Compact storagetesting.Compaction
 	// IncreaseRV raises the revision without touching the pods.
 	IncreaseRV storagetesting.IncreaseRVFunc
