@@ -183,7 +183,8 @@ type Credential struct {
 // Size is a terminal's.
 type Size struct{ Width, Height uint16 }
 
-// ExecOptions are for Exec. Writers are not closed.
+// ExecOptions are for Exec. Writers are not closed; they are written from two
+// goroutines, so Stdout and Stderr must not be one unprotected buffer.
 type ExecOptions struct {
 	Command        []string
 	Stdin          io.Reader

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -241,14 +242,14 @@ func testExec(t *testing.T, f *fixture) {
 	id := f.start(f.config(f.sandbox(), "c", forever))
 	var out bytes.Buffer
 	code, err := f.Runtime.Exec(t.Context(), id, container.ExecOptions{
-		Command: []string{"/bin/sh", "-c", "echo hi; exit 4"}, Stdout: &out, Stderr: &out,
+		Command: []string{"/bin/sh", "-c", "echo hi; exit 4"}, Stdout: &out, Stderr: io.Discard,
 	})
 	if err != nil || code != 4 || out.String() != "hi\n" {
 		t.Errorf("code %d, output %q, %v", code, out.String(), err)
 	}
 	out.Reset()
 	code, err = f.Runtime.Exec(t.Context(), id, container.ExecOptions{
-		Command: []string{"/bin/sh", "-c", "cat"}, Stdin: strings.NewReader("through\n"), Stdout: &out, Stderr: &out,
+		Command: []string{"/bin/sh", "-c", "cat"}, Stdin: strings.NewReader("through\n"), Stdout: &out, Stderr: io.Discard,
 	})
 	if err != nil || code != 0 || out.String() != "through\n" {
 		t.Errorf("stdin: code %d, output %q, %v", code, out.String(), err)
