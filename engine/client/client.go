@@ -70,6 +70,7 @@ type shared struct {
 	ifaces   admission.ObjectInterfaces
 	fields   *fieldManagers
 
+	table  []apis.Resource
 	byType map[reflect.Type]*apis.Resource
 	byGVR  map[schema.GroupVersionResource]*apis.Resource
 
@@ -98,6 +99,7 @@ func New(cfg Config) (*Client, error) {
 	c := &shared{
 		storages: cfg.Storages,
 		scheme:   cfg.Scheme,
+		table:    cfg.Table,
 		ifaces:   admission.NewObjectInterfacesFromScheme(cfg.Scheme),
 		fields:   newFieldManagers(cfg.Scheme, cfg.TypeConverter),
 		byType:   make(map[reflect.Type]*apis.Resource, len(cfg.Table)),
@@ -154,6 +156,9 @@ func (c *Client) WithFieldManager(name string) *Client {
 
 // Scheme returns the scheme of the served kinds.
 func (c *Client) Scheme() *runtime.Scheme { return c.scheme }
+
+// Table returns the rows of the built-in kinds; they must not be changed.
+func (c *Client) Table() []apis.Resource { return c.table }
 
 // ResourceOf returns the table row of a served Go type.
 func (c *Client) ResourceOf(obj runtime.Object) (*apis.Resource, bool) {

@@ -95,6 +95,21 @@ func (c *shared) informerFunc(row *apis.Resource) internalinterfaces.NewInformer
 	}
 }
 
+// ListerWatcher feeds a reflector of its own with a resource: built-in kinds in
+// process and shared, others as partial metadata through the handler.
+func (c *Client) ListerWatcher(gvr schema.GroupVersionResource) cache.ListerWatcher {
+	if row, ok := c.byGVR[gvr]; ok {
+		return &listWatch{shared: c.shared, row: row}
+	}
+	resource := c.Metadata().Resource(gvr)
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return resource.List(ctx, options)
+		},
+		WatchFuncWithContext: resource.Watch,
+	}
+}
+
 // listWatch feeds a reflector from a storage.
 type listWatch struct {
 	shared *shared

@@ -83,6 +83,17 @@ func (c *Client) dynamicDelete(ctx context.Context, gvr schema.GroupVersionResou
 	return c.Dynamic().Resource(gvr).Namespace(namespace).Delete(ctx, name, opts)
 }
 
+func (c *Client) dynamicDeleteCollection(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.DeleteOptions, list ListOptions) error {
+	selected := metav1.ListOptions{ResourceVersion: list.ResourceVersion}
+	if list.Labels != nil {
+		selected.LabelSelector = list.Labels.String()
+	}
+	if list.Fields != nil {
+		selected.FieldSelector = list.Fields.String()
+	}
+	return c.Dynamic().Resource(gvr).Namespace(namespace).DeleteCollection(ctx, opts, selected)
+}
+
 // roundTripper serves requests with the server's handler, in process. Responses
 // stream: a watch yields its events as the handler writes them, and closing the
 // body or cancelling the request ends the handler.

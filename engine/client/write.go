@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -87,6 +86,11 @@ func (c *Client) Update(ctx context.Context, obj runtime.Object, opts metav1.Upd
 // UpdateStatus replaces the status of an object.
 func (c *Client) UpdateStatus(ctx context.Context, obj runtime.Object, opts metav1.UpdateOptions) (runtime.Object, error) {
 	return c.updateObject(ctx, obj, "status", opts)
+}
+
+// UpdateSubresource replaces what a subresource (finalize, approval) covers.
+func (c *Client) UpdateSubresource(ctx context.Context, obj runtime.Object, subresource string, opts metav1.UpdateOptions) (runtime.Object, error) {
+	return c.updateObject(ctx, obj, subresource, opts)
 }
 
 func (c *Client) updateObject(ctx context.Context, obj runtime.Object, subresource string, opts metav1.UpdateOptions) (runtime.Object, error) {
@@ -180,18 +184,18 @@ func (c *Client) Delete(ctx context.Context, gvr schema.GroupVersionResource, na
 	return err
 }
 
-// DeleteCollection deletes what the options select in a namespace.
+// DeleteCollection deletes what the options select in a namespace. Like Delete it
+// also serves resources that are not in the table.
 func (c *Client) DeleteCollection(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.DeleteOptions, list ListOptions) error {
 	row, ok := c.byGVR[gvr]
 	if !ok {
-		return fmt.Errorf("client: %s is not served", gvr.GroupResource())
+		return c.dynamicDeleteCollection(ctx, gvr, namespace, opts, list)
 	}
 	s, err := storage[rest.CollectionDeleter](c.shared, gvr, "", "deletecollection")
 	if err != nil {
 		return err
 	}
-	var internal *metainternalversion.ListOptions = list.internal()
-	_, err = s.DeleteCollection(c.scope(ctx, namespace), c.validateDelete(row, namespace, "", &opts), &opts, internal)
+	_, err = s.DeleteCollection(c.scope(ctx, namespace), c.validateDelete(row, namespace, "", &opts), &opts, list.internal())
 	return err
 }
 

@@ -48,7 +48,8 @@ type Failure struct {
 	Done int
 }
 
-// Action is one of Create, Update, UpdateStatus, Patch, Delete, Event and Batch.
+// Action is one of Create, Update, UpdateStatus, Patch, Delete, DeleteCollection,
+// Event and Batch.
 type Action interface{ action() }
 
 // Create creates an object.
@@ -57,10 +58,12 @@ type Create struct {
 	Announce *Announce
 }
 
-// Update replaces an object; its resourceVersion is the precondition.
+// Update replaces an object, or what one of its subresources covers; its
+// resourceVersion is the precondition.
 type Update struct {
-	Object   runtime.Object
-	Announce *Announce
+	Object      runtime.Object
+	Subresource string
+	Announce    *Announce
 }
 
 // UpdateStatus replaces an object's status; its resourceVersion is the precondition.
@@ -90,6 +93,12 @@ type Delete struct {
 	Announce           *Announce
 }
 
+// DeleteCollection deletes all objects of a resource in a namespace.
+type DeleteCollection struct {
+	Resource  schema.GroupVersionResource
+	Namespace string
+}
+
 // Event records an event about an object.
 type Event struct {
 	About   runtime.Object
@@ -103,13 +112,14 @@ type Event struct {
 // the round in which one failed.
 type Batch []Action
 
-func (Create) action()       {}
-func (Update) action()       {}
-func (UpdateStatus) action() {}
-func (Patch) action()        {}
-func (Delete) action()       {}
-func (Event) action()        {}
-func (Batch) action()        {}
+func (Create) action()           {}
+func (Update) action()           {}
+func (UpdateStatus) action()     {}
+func (Patch) action()            {}
+func (Delete) action()           {}
+func (DeleteCollection) action() {}
+func (Event) action()            {}
+func (Batch) action()            {}
 
 // Announce records an event about another object when an action ends: Done with
 // the name of the object written, Failed with the error. A Message without a

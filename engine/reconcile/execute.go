@@ -13,15 +13,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pintle-io/pintle/engine/client"
 )
 
 // Writer is what actions are executed with; engine/client satisfies it.
 type Writer interface {
 	Create(ctx context.Context, obj runtime.Object, opts metav1.CreateOptions) (runtime.Object, error)
-	Update(ctx context.Context, obj runtime.Object, opts metav1.UpdateOptions) (runtime.Object, error)
-	UpdateStatus(ctx context.Context, obj runtime.Object, opts metav1.UpdateOptions) (runtime.Object, error)
+	UpdateSubresource(ctx context.Context, obj runtime.Object, subresource string, opts metav1.UpdateOptions) (runtime.Object, error)
 	Delete(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string, opts metav1.DeleteOptions) error
 	Patch(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string, kind types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (runtime.Object, error)
+	DeleteCollection(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.DeleteOptions, list client.ListOptions) error
 }
 
 // execution runs the actions of one plan and gathers what it wrote.
@@ -63,18 +65,23 @@ func (e *execution) one(ctx context.Context, action Action) (done int, err error
 		e.announce(a.Announce, obj, err)
 		return 0, wrap(err, "create", a.Object)
 	case Update:
-		obj, err := writer.Update(ctx, a.Object, metav1.UpdateOptions{})
+		obj, err := writer.UpdateSubresource(ctx, a.Object, a.Subresource, metav1.UpdateOptions{})
 		e.wrote(obj, err)
 		e.announce(a.Announce, obj, err)
 		return 0, wrap(err, "update", a.Object)
 	case UpdateStatus:
-		obj, err := writer.UpdateStatus(ctx, a.Object, metav1.UpdateOptions{})
+		obj, err := writer.UpdateSubresource(ctx, a.Object, "status", metav1.UpdateOptions{})
 		e.wrote(obj, err)
 		return 0, wrap(err, "update status of", a.Object)
 	case Patch:
 		return 0, e.patch(ctx, a)
 	case Delete:
 		return 0, e.delete(ctx, a)
+	case DeleteCollection:
+		if err := writer.DeleteCollection(ctx, a.Resource, a.Namespace, metav1.DeleteOptions{}, client.ListOptions{}); err != nil {
+			return 0, fmt.Errorf("delete all %s in %s: %w", a.Resource.Resource, a.Namespace, err)
+		}
+		return 0, nil
 	case Event:
 		e.controller.cfg.Recorder.Event(a.About, a.Type, a.Reason, a.Message)
 		return 0, nil

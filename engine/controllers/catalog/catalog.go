@@ -1,0 +1,98 @@
+// Package catalog lists the resources that exist right now: the built-in ones
+// from the table, others (custom resources, aggregated APIs) from discovery. For
+// controllers that concern every kind.
+package catalog
+
+import (
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+
+	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/client"
+)
+
+// Resource is one resource whose objects can be listed, watched and deleted.
+type Resource struct {
+	schema.GroupVersionResource
+	Kind       schema.GroupVersionKind
+	Namespaced bool
+	BuiltIn    bool
+}
+
+// Catalog finds resources.
+type Catalog struct {
+	client    *client.Client
+	discovery discovery.DiscoveryInterface
+	builtIn   []Resource
+	tableHas  map[schema.GroupResource]bool
+}
+
+// New builds a catalog.
+func New(c *client.Client) *Catalog {
+	out := &Catalog{client: c, discovery: c.Clientset().Discovery(), tableHas: map[schema.GroupResource]bool{}}
+	table := c.Table()
+	for i := range table {
+		row := &table[i]
+		out.tableHas[row.GVR().GroupResource()] = true
+		if deletable(row) {
+			out.builtIn = append(out.builtIn, Resource{GroupVersionResource: row.GVR(), Kind: row.GVK, Namespaced: row.Namespaced, BuiltIn: true})
+		}
+	}
+	return out
+}
+
+// BuiltIn lists the resources of the table. Events are left out: they expire by
+// themselves and own nothing.
+func (c *Catalog) BuiltIn() []Resource { return c.builtIn }
+
+// Others lists what else discovery shows. With an error it is what could be
+// found all the same.
+func (c *Catalog) Others() ([]Resource, error) {
+	lists, err := c.discovery.ServerPreferredResources()
+	if err != nil {
+		err = fmt.Errorf("discover resources: %w", err)
+	}
+	var out []Resource
+	for _, list := range lists {
+		gv, parseErr := schema.ParseGroupVersion(list.GroupVersion)
+		if parseErr != nil {
+			continue
+		}
+		for _, r := range list.APIResources {
+			gvr := gv.WithResource(r.Name)
+			if c.ignored(gvr, r) {
+				continue
+			}
+			out = append(out, Resource{GroupVersionResource: gvr, Kind: gv.WithKind(r.Kind), Namespaced: r.Namespaced})
+		}
+	}
+	return out, err
+}
+
+func (c *Catalog) ignored(gvr schema.GroupVersionResource, r metav1.APIResource) bool {
+	if c.tableHas[gvr.GroupResource()] || gvr.Resource == "events" {
+		return true
+	}
+	for _, verb := range []string{"list", "watch", "delete"} {
+		if !slices.Contains(r.Verbs, verb) {
+			return true
+		}
+	}
+	return false
+}
+
+func deletable(row *apis.Resource) bool {
+	if row.Plural == "events" {
+		return false
+	}
+	for _, verb := range []string{"list", "watch", "delete"} {
+		if len(row.Verbs) > 0 && !slices.Contains(row.Verbs, verb) {
+			return false
+		}
+	}
+	return true
+}
