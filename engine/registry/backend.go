@@ -3,6 +3,9 @@ package registry
 import (
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	extensions "k8s.io/apiextensions-apiserver/pkg/apiserver"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -86,5 +89,12 @@ type customResources struct{ backend *backend }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
 func (c customResources) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
-	return c.backend.optionsFor(gr, nil, nil), nil
+	return c.backend.optionsFor(gr, unstructured.UnstructuredJSONScheme, nil), nil
+}
+
+// CustomResourceDefinitions returns the storage options of the definitions.
+func (r *Registry) CustomResourceDefinitions() generic.RESTOptionsGetter {
+	gv := apiextensionsv1.SchemeGroupVersion
+	return r.backend.optionsFor(gv.WithResource("customresourcedefinitions").GroupResource(),
+		extensions.Codecs.LegacyCodec(gv), gv)
 }

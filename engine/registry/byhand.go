@@ -5,7 +5,6 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -36,7 +35,6 @@ func (r *Registry) addByHand(cfg Config) error {
 	if requests, ok := r.stores[certificates.WithResource("certificatesigningrequests")]; ok {
 		r.serve(certificates, "certificatesigningrequests/approval", newPartREST(requests, approvalStrategy{requests.strategy}))
 	}
-	r.guardRoles(rbacv1.SchemeGroupVersion)
 	r.serve(core, "componentstatuses", componentStatuses{})
 	r.addReviews()
 	return nil

@@ -1,7 +1,7 @@
 // Package registry builds, from the served table, the REST storage of every kind
 // and subresource over the store: one genericregistry.Store per row, with the
 // row's Rules as its strategies, and by hand what upstream does by hand (pods,
-// services, namespaces, reviews, escalation checks). It is the only writer to the
+// services, namespaces, reviews). It is the only writer to the
 // store. It decides nothing about who may call it and speaks no HTTP, except to
 // node agents on behalf of the connecting subresources.
 //

@@ -10,16 +10,15 @@ import (
 )
 
 // Hooks are what the registry calls upon of the rest of the server. A hook left
-// nil makes what needs it answer "not available"; without Authorizer and Rules no
-// escalation check is made.
+// nil makes what needs it answer "not available".
 type Hooks struct {
 	// Tokens authenticates the tokens of TokenReviews.
 	Tokens authenticator.Token
 	// APIAudiences are assumed where a TokenReview names none.
 	APIAudiences authenticator.Audiences
-	// Authorizer answers access reviews and the bind and escalate verbs.
+	// Authorizer answers access reviews.
 	Authorizer authorizer.Authorizer
-	// Rules lists what a user may do: for rules reviews and escalation checks.
+	// Rules lists what a user may do, for rules reviews.
 	Rules authorizer.RuleResolver
 	// TokenIssuer signs service account tokens.
 	TokenIssuer TokenIssuer

@@ -6,10 +6,24 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/apps"
+	"github.com/pintle-io/pintle/engine/apis/batch"
+	"github.com/pintle-io/pintle/engine/apis/coordination"
+	"github.com/pintle-io/pintle/engine/apis/core"
+	"github.com/pintle-io/pintle/engine/apis/discovery"
+	"github.com/pintle-io/pintle/engine/apis/networking"
+	"github.com/pintle-io/pintle/engine/apis/rbac"
 )
 
 // groups is the list of what is served, in the order of discovery.
 var groups = []func() []apis.Resource{
+	core.Resources,
+	apps.Resources,
+	batch.Resources,
+	networking.Resources,
+	discovery.Resources,
+	rbac.Resources,
+	coordination.Resources,
 	genericRows,
 }
 

@@ -1,0 +1,72 @@
+package apiserver
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/server/healthz"
+	restclient "k8s.io/client-go/rest"
+
+	"github.com/pintle-io/pintle/engine/apiserver/openapi"
+	"github.com/pintle-io/pintle/engine/registry"
+)
+
+// Config describes a Server. Registry, Authenticator and Authorizer are required;
+// Listener and Certificate too, if Run is to be called.
+type Config struct {
+	Registry      *registry.Registry
+	Authenticator authenticator.Request
+	Authorizer    authorizer.Authorizer
+	// Admission runs on every write; nil admits everything.
+	Admission admission.Interface
+	// APIAudiences are what tokens must be meant for.
+	APIAudiences authenticator.Audiences
+
+	// Listener accepts TLS connections.
+	Listener net.Listener
+	// Certificate is the serving certificate; it is asked for again every minute, so
+	// it may be renewed.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// ClientCA is the PEM bundle whose client certificates are asked for. The
+	// Authenticator verifies them.
+	ClientCA []byte
+
+	// Loopback reaches this server in process, with all rights. Without it, custom
+	// resource definitions are not served.
+	Loopback *restclient.Config
+	// OpenAPI serves /openapi; nil leaves it out.
+	OpenAPI *openapi.Service
+	// Paths are further handlers by path, behind authentication and authorization:
+	// OpenID discovery, for example.
+	Paths map[string]http.Handler
+	// Checks are added to healthz, livez and readyz.
+	Checks []healthz.HealthChecker
+
+	// Audit receives events of the requests that AuditPolicy selects.
+	Audit       audit.Backend
+	AuditPolicy audit.PolicyRuleEvaluator
+
+	Logger *slog.Logger
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Registry == nil:
+		return errors.New("apiserver: Registry is required")
+	case c.Authenticator == nil || c.Authorizer == nil:
+		return errors.New("apiserver: Authenticator and Authorizer are required")
+	case c.Listener != nil && c.Certificate == nil:
+		return errors.New("apiserver: a Listener needs a Certificate")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}

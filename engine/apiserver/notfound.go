@@ -1,0 +1,31 @@
+package apiserver
+
+import (
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/filters"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	"k8s.io/apiserver/pkg/endpoints/request"
+)
+
+// notFound answers what nobody serves: 404, or 503 while not everything that could
+// serve it has come up.
+func notFound(codecs runtime.NegotiatedSerializer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if filters.NoMuxAndDiscoveryIncompleteKey(req.Context()) {
+			http.NotFound(w, req)
+			return
+		}
+		err := apierrors.NewServiceUnavailable("the request was made before all known HTTP paths were installed, please try again")
+		err.ErrStatus.Details.RetryAfterSeconds = 1
+		gv := schema.GroupVersion{Group: "unknown", Version: "unknown"}
+		if info, ok := request.RequestInfoFrom(req.Context()); ok {
+			gv = schema.GroupVersion{Group: info.APIGroup, Version: info.APIVersion}
+		}
+		w.Header().Set("Retry-After", "1")
+		responsewriters.ErrorNegotiated(err, codecs, gv, w, req)
+	})
+}

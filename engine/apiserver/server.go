@@ -1,0 +1,155 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	restful "github.com/emicklei/go-restful/v3"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	restclient "k8s.io/client-go/rest"
+)
+
+const (
+	// shutdownTimeout bounds how long running requests may hold up the end;
+	// watchGrace how long watches may.
+	shutdownTimeout = 5 * time.Second
+	watchGrace      = time.Second
+	// maxRequests and maxWrites bound the requests served at a time, watches aside.
+	maxRequests = 1200
+	maxWrites   = 600
+)
+
+// Server is the API server.
+type Server struct {
+	generic  *genericapiserver.GenericAPIServer
+	chain    []*genericapiserver.GenericAPIServer
+	prepared interface {
+		RunWithContext(ctx context.Context) error
+	}
+	ready chan struct{}
+}
+
+// New installs everything. It starts nothing.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	generic, err := genericConfig(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{ready: make(chan struct{})}
+	delegate := genericapiserver.NewEmptyDelegateWithCustomHandler(notFound(cfg.Registry.Codecs()))
+	var custom *customResources
+	if cfg.Loopback != nil {
+		if custom, err = newCustomResources(generic, &cfg, delegate); err != nil {
+			return nil, fmt.Errorf("apiserver: custom resources: %w", err)
+		}
+		s.chain = append(s.chain, custom.GenericAPIServer)
+		delegate = custom.GenericAPIServer
+	}
+	if s.generic, err = generic.Complete(nil).New("pintle", delegate); err != nil {
+		return nil, fmt.Errorf("apiserver: %w", err)
+	}
+	s.chain = append([]*genericapiserver.GenericAPIServer{s.generic}, s.chain...)
+	s.generic.ShutdownTimeout = shutdownTimeout
+	if err := s.install(&cfg); err != nil {
+		return nil, fmt.Errorf("apiserver: %w", err)
+	}
+	if custom != nil {
+		if err := custom.publish(s.generic, cfg.OpenAPI); err != nil {
+			return nil, fmt.Errorf("apiserver: custom resources: %w", err)
+		}
+	}
+	err = s.generic.AddPostStartHook("pintle/listening", func(genericapiserver.PostStartHookContext) error {
+		close(s.ready)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.prepared = s.generic.PrepareRun()
+	return s, nil
+}
+
+// Run serves until ctx ends and the requests under way are done.
+func (s *Server) Run(ctx context.Context) error { return s.prepared.RunWithContext(ctx) }
+
+// Ready is closed when Run accepts connections.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Handler serves a request through the whole chain.
+func (s *Server) Handler() http.Handler { return s.generic.Handler }
+
+// Containers returns the REST containers along the delegation chain, from which the
+// OpenAPI generator reads what is served.
+func (s *Server) Containers() []*restful.Container {
+	var out []*restful.Container
+	for _, server := range s.chain {
+		out = append(out, server.Handler.GoRestfulContainer)
+	}
+	return out
+}
+
+// genericConfig fills upstream's configuration. What the delegates have in common
+// is in it.
+func genericConfig(cfg *Config) (*genericapiserver.Config, error) {
+	c := genericapiserver.NewConfig(cfg.Registry.Codecs())
+	c.FeatureGate = utilfeature.DefaultFeatureGate
+	c.EffectiveVersion = effectiveVersion()
+	c.Authentication.Authenticator = cfg.Authenticator
+	c.Authentication.APIAudiences = cfg.APIAudiences
+	c.Authorization.Authorizer = cfg.Authorizer
+	c.AdmissionControl = cfg.Admission
+	c.AuditBackend, c.AuditPolicyRuleEvaluator = cfg.Audit, cfg.AuditPolicy
+	c.EnableProfiling = false
+	c.MaxRequestsInFlight, c.MaxMutatingRequestsInFlight = maxRequests, maxWrites
+	c.ShutdownWatchTerminationGracePeriod = watchGrace
+	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
+		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
+	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		return withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(handler, c))
+	}
+	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
+	c.EquivalentResourceRegistry = runtime.NewEquivalentResourceRegistryWithIdentity(sharedStorage)
+	c.ExternalAddress = "localhost:443"
+	c.LoopbackClientConfig = cfg.Loopback
+	if c.LoopbackClientConfig == nil {
+		c.LoopbackClientConfig = &restclient.Config{}
+	}
+	c.AddHealthChecks(cfg.Checks...)
+	if cfg.Listener == nil {
+		return c, nil
+	}
+	c.ExternalAddress = cfg.Listener.Addr().String()
+	var err error
+	c.SecureServing, err = secureServing(cfg)
+	return c, err
+}
+
+// sharedStorage names the storage that several resources have in common.
+func sharedStorage(gr schema.GroupResource) string {
+	if gr.Resource == "events" {
+		return "events"
+	}
+	return ""
+}
+
+// withoutLoopbackGzip answers plain to clients of this machine: compressing costs
+// more than the loopback interface saves.
+func withoutLoopbackGzip(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if isLoopback(req.RemoteAddr) {
+			req.Header.Del("Accept-Encoding")
+		}
+		next.ServeHTTP(w, req)
+	})
+}
