@@ -1,0 +1,225 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Names of the plugins, as upstream's --disable-admission-plugins knows them.
+const (
+	NamespaceLifecycle           = "NamespaceLifecycle"
+	LimitRanger                  = "LimitRanger"
+	ServiceAccount               = "ServiceAccount"
+	NodeRestriction              = "NodeRestriction"
+	TaintNodesByCondition        = "TaintNodesByCondition"
+	PodSecurity                  = "PodSecurity"
+	Priority                     = "Priority"
+	DefaultTolerationSeconds     = "DefaultTolerationSeconds"
+	DefaultStorageClass          = "DefaultStorageClass"
+	StorageObjectInUseProtection = "StorageObjectInUseProtection"
+	RuntimeClass                 = "RuntimeClass"
+	CertificateApproval          = "CertificateApproval"
+	CertificateSigning           = "CertificateSigning"
+	CertificateSubject           = "CertificateSubjectRestriction"
+	DefaultIngressClass          = "DefaultIngressClass"
+	OwnerReferences              = "OwnerReferencesPermissionEnforcement"
+)
+
+// Config describes the chain. Informers, Client and Authorizer are required.
+type Config struct {
+	// Informers is used at once; the caller starts it afterwards.
+	Informers informers.SharedInformerFactory
+	// Client is for the plugins of upstream; ours do without.
+	Client kubernetes.Interface
+	// Authorizer answers the questions that plugins ask about the requester.
+	Authorizer authorizer.Authorizer
+	// Mapper finds the resource of an owner reference; nil guesses it by name.
+	Mapper meta.RESTMapper
+	// Disabled plugins, by name. Some wait for a controller to finish their work:
+	// TaintNodesByCondition for node lifecycle, StorageObjectInUseProtection for
+	// the protection controllers.
+	Disabled []string
+	// Enabled turns on plugins that are off by default: OwnerReferences.
+	Enabled []string
+	// Extra plugins run last: policies among them.
+	Extra []admission.Interface
+}
+
+// offByDefault are the plugins that upstream leaves off, too.
+var offByDefault = []string{OwnerReferences}
+
+// readyWait is how long a write waits for the caches at start.
+const readyWait = 10 * time.Second
+
+// Chain is the plugins in order. It is an admission.MutationInterface and an
+// admission.ValidationInterface.
+type Chain struct {
+	plugins []entry
+	synced  []cache.InformerSynced
+	ready   atomic.Bool
+}
+
+type entry struct {
+	name string
+	admission.Interface
+}
+
+var (
+	_ admission.MutationInterface   = (*Chain)(nil)
+	_ admission.ValidationInterface = (*Chain)(nil)
+)
+
+// New builds the chain.
+func New(cfg Config) (*Chain, error) {
+	if cfg.Informers == nil || cfg.Client == nil || cfg.Authorizer == nil {
+		return nil, errors.New("admission: Informers, Client and Authorizer are required")
+	}
+	b := &builder{Config: cfg, chain: &Chain{}}
+	if err := b.build(); err != nil {
+		return nil, fmt.Errorf("admission: %w", err)
+	}
+	return b.chain, nil
+}
+
+// builder collects plugins and the informers they use.
+type builder struct {
+	Config
+	chain *Chain
+}
+
+func (b *builder) on(name string) bool {
+	if slices.Contains(b.Disabled, name) {
+		return false
+	}
+	return !slices.Contains(offByDefault, name) || slices.Contains(b.Enabled, name)
+}
+
+func (b *builder) add(name string, p admission.Interface) {
+	b.chain.plugins = append(b.chain.plugins, entry{name, p})
+}
+
+// uses notes informers to wait for.
+func (b *builder) uses(list ...cache.SharedIndexInformer) {
+	for _, i := range list {
+		b.chain.synced = append(b.chain.synced, i.HasSynced)
+	}
+}
+
+func (b *builder) build() error {
+	if b.on(NamespaceLifecycle) {
+		p, err := lifecycle.NewLifecycle(sets.New(metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic))
+		if err != nil {
+			return err
+		}
+		if err := b.initialize(p); err != nil {
+			return err
+		}
+		b.add(NamespaceLifecycle, p)
+	}
+	for _, p := range plugins {
+		if b.on(p.name) {
+			plugin, err := p.make(b)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+			b.add(p.name, plugin)
+		}
+	}
+	for i, p := range b.Extra {
+		b.add(fmt.Sprintf("extra %d", i), p)
+	}
+	return nil
+}
+
+// initialize hands an upstream plugin what it asks for.
+func (b *builder) initialize(p admission.Interface) error {
+	initializer.New(b.Client, nil, b.Informers, b.Authorizer, nil, nil, nil, b.Mapper).Initialize(p)
+	return admission.ValidateInitialization(p)
+}
+
+// plugins in upstream's order.
+var plugins = []struct {
+	name string
+	make func(*builder) (admission.Interface, error)
+}{
+	{LimitRanger, newLimitRanger},
+	{ServiceAccount, newServiceAccount},
+	{NodeRestriction, newNodeRestriction},
+	{TaintNodesByCondition, newNodeTaint},
+	{PodSecurity, newPodSecurity},
+	{Priority, newPriority},
+	{DefaultTolerationSeconds, newTolerations},
+	{DefaultStorageClass, newStorageClass},
+	{StorageObjectInUseProtection, newStorageProtection},
+	{OwnerReferences, newOwnerReferences},
+	{RuntimeClass, newRuntimeClass},
+	{CertificateApproval, newCertificateApproval},
+	{CertificateSigning, newCertificateSigning},
+	{CertificateSubject, newCertificateSubject},
+	{DefaultIngressClass, newIngressClass},
+}
+
+// Handles implements admission.Interface.
+func (c *Chain) Handles(op admission.Operation) bool {
+	return slices.ContainsFunc(c.plugins, func(p entry) bool { return p.Handles(op) })
+}
+
+// Admit implements admission.MutationInterface.
+func (c *Chain) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	if err := c.waitForReady(ctx, a); err != nil {
+		return err
+	}
+	for _, p := range c.plugins {
+		if m, ok := p.Interface.(admission.MutationInterface); ok && p.Handles(a.GetOperation()) {
+			if err := m.Admit(ctx, a, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Validate implements admission.ValidationInterface.
+func (c *Chain) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	if err := c.waitForReady(ctx, a); err != nil {
+		return err
+	}
+	for _, p := range c.plugins {
+		if v, ok := p.Interface.(admission.ValidationInterface); ok && p.Handles(a.GetOperation()) {
+			if err := v.Validate(ctx, a, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Chain) waitForReady(ctx context.Context, a admission.Attributes) error {
+	if c.ready.Load() {
+		return nil
+	}
+	err := wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, readyWait, true, func(context.Context) (bool, error) {
+		return !slices.ContainsFunc(c.synced, func(f cache.InformerSynced) bool { return !f() }), nil
+	})
+	if err != nil {
+		return admission.NewForbidden(a, errors.New("not yet ready to handle request"))
+	}
+	c.ready.Store(true)
+	return nil
+}
