@@ -1,0 +1,257 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	discoverylisters "k8s.io/client-go/listers/discovery/v1"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/knftables"
+)
+
+// Timing of Run: after a change it waits for more of them before it writes, and
+// after a failure it tries again.
+const (
+	settle = 15 * time.Millisecond
+	retry  = 2 * time.Second
+)
+
+// DefaultTable is the nftables table's name.
+const DefaultTable = "pintle-proxy"
+
+// Config is what a Proxy needs.
+type Config struct {
+	// NodeName tells which endpoints are local.
+	NodeName string
+	// ClusterCIDRs hold the pods' addresses, one range per family to serve.
+	ClusterCIDRs []netip.Prefix
+	// Table defaults to DefaultTable.
+	Table          string
+	Services       coreinformers.ServiceInformer
+	EndpointSlices discoveryinformers.EndpointSliceInformer
+	Logger         *slog.Logger
+}
+
+// Proxy keeps the Services of one node. It writes in the network namespace of
+// its process.
+type Proxy struct {
+	cfg      Config
+	services corelisters.ServiceLister
+	slices   discoverylisters.EndpointSliceLister
+	inSync   []cache.InformerSynced
+	wake     chan struct{}
+	first    chan struct{}
+	tables   []*table
+}
+
+// table is one family's table and what was last written to it.
+type table struct {
+	family  family
+	cidr    netip.Prefix
+	nft     knftables.Interface
+	written bool
+	rules   Ruleset
+	ports   []servicePort
+}
+
+// New registers with the informers, which its caller starts. It fails with a
+// message naming what to install when nftables cannot be used.
+func New(cfg Config) (*Proxy, error) {
+	if cfg.Table == "" {
+		cfg.Table = DefaultTable
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Proxy{
+		cfg:      cfg,
+		services: cfg.Services.Lister(),
+		slices:   cfg.EndpointSlices.Lister(),
+		wake:     make(chan struct{}, 1),
+		first:    make(chan struct{}),
+	}
+	if err := p.openTables(); err != nil {
+		return nil, err
+	}
+	return p, p.subscribe()
+}
+
+func (p *Proxy) openTables() error {
+	for _, cidr := range p.cfg.ClusterCIDRs {
+		f := ipv4
+		if cidr.Addr().Is6() {
+			f = ipv6
+		}
+		nft, err := openTable(f, p.cfg.Table)
+		if err != nil {
+			return err
+		}
+		p.tables = append(p.tables, &table{family: f, cidr: cidr, nft: nft})
+	}
+	if len(p.tables) == 0 {
+		return errors.New("service proxy: no cluster address range given")
+	}
+	return nil
+}
+
+func openTable(f family, name string) (knftables.Interface, error) {
+	nft, err := knftables.New(f.nft, name)
+	if err != nil {
+		return nil, fmt.Errorf("service proxy: nftables cannot be used (package nftables 1.0.1 or later, root needed): %w", err)
+	}
+	return nft, nil
+}
+
+func (p *Proxy) subscribe() error {
+	handler := cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { p.notify() },
+		DeleteFunc: func(any) { p.notify() },
+		UpdateFunc: func(old, cur any) {
+			if meaningful(old, cur) {
+				p.notify()
+			}
+		},
+	}
+	for _, informer := range []cache.SharedIndexInformer{p.cfg.Services.Informer(), p.cfg.EndpointSlices.Informer()} {
+		reg, err := informer.AddEventHandler(handler)
+		if err != nil {
+			return err
+		}
+		p.inSync = append(p.inSync, reg.HasSynced)
+	}
+	return nil
+}
+
+// meaningful filters resyncs, which change nothing.
+func meaningful(old, cur any) bool {
+	switch o := old.(type) {
+	case *corev1.Service:
+		return o.ResourceVersion != cur.(*corev1.Service).ResourceVersion
+	case *discoveryv1.EndpointSlice:
+		return o.ResourceVersion != cur.(*discoveryv1.EndpointSlice).ResourceVersion
+	}
+	return true
+}
+
+func (p *Proxy) notify() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Synced is closed when the rules have been written for the first time.
+func (p *Proxy) Synced() <-chan struct{} { return p.first }
+
+// Run keeps the rules until ctx ends, and leaves them then.
+func (p *Proxy) Run(ctx context.Context) error {
+	if !cache.WaitForCacheSync(ctx.Done(), p.inSync...) {
+		return nil
+	}
+	p.notify()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		}
+		if !pause(ctx, settle) {
+			return nil
+		}
+		select { // what came in meanwhile is part of this round
+		case <-p.wake:
+		default:
+		}
+		if err := p.sync(ctx); err != nil && ctx.Err() == nil {
+			p.cfg.Logger.Warn("service rules not written, trying again", "node", p.cfg.NodeName, "err", err)
+			time.AfterFunc(retry, p.notify)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// sync brings every family's table up to the informers' state.
+func (p *Proxy) sync(ctx context.Context) error {
+	services, err := p.services.List(labels.Everything())
+	if err != nil {
+		return err
+	}
+	slices, err := p.slices.List(labels.Everything())
+	if err != nil {
+		return err
+	}
+	for _, t := range p.tables {
+		if err := t.sync(ctx, portsOf(p.cfg.NodeName, t.family.addressType, services, slices)); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-p.first:
+	default:
+		close(p.first)
+	}
+	return nil
+}
+
+// sync writes the difference; after a failure the whole table, since nothing is
+// known of it then.
+func (t *table) sync(ctx context.Context, ports []servicePort) error {
+	want := Build(t.family, t.cidr, ports)
+	tx := t.nft.NewTransaction()
+	old := t.rules
+	if !t.written {
+		baseTable(tx, t.family, t.cidr)
+		old = Ruleset{}
+	}
+	if changed := diff(tx, t.family, old, want); !changed && t.written {
+		return nil
+	}
+	t.written = false
+	if err := t.nft.Run(ctx, tx); err != nil {
+		return fmt.Errorf("write table: %w", err)
+	}
+	t.written, t.rules = true, want
+	stale := staleFlows(t.ports, ports)
+	t.ports = ports
+	return dropFlows(t.family, stale)
+}
+
+// Cleanup removes the tables of every family; no error when there are none.
+func Cleanup(ctx context.Context, name string) error {
+	if name == "" {
+		name = DefaultTable
+	}
+	for _, f := range []family{ipv4, ipv6} {
+		nft, err := openTable(f, name)
+		if err != nil {
+			return err
+		}
+		tx := nft.NewTransaction()
+		tx.Add(&knftables.Table{})
+		tx.Delete(&knftables.Table{})
+		if err := nft.Run(ctx, tx); err != nil {
+			return fmt.Errorf("remove the service rules: %w", err)
+		}
+	}
+	return nil
+}
