@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -228,16 +229,13 @@ func (b *builder) sticky(p servicePort, eps []endpoint) []string {
 		rules = append(rules, fmt.Sprintf("%s saddr @%s goto %s", b.f.ip, set, chain))
 		targets = append(targets, fmt.Sprintf("%d : goto %s", i, chain))
 	}
-	return append(rules, fmt.Sprintf("numgen random mod %d vmap { %s }", len(eps), strings.Join(targets, ", ")))
+	return append(rules, fmt.Sprintf("numgen random mod %d vmap { %s }", len(eps), strings.Join(targets, " , ")))
 }
 
 // String lists the Ruleset in a fixed order, for tests and debugging.
 func (rs Ruleset) String() string {
 	var sb strings.Builder
-	keys := slices.SortedFunc(maps.Keys(rs.elements), func(a, b elementKey) int {
-		return strings.Compare(a.container+" "+a.key, b.container+" "+b.key)
-	})
-	for _, k := range keys {
+	for _, k := range sortedElements(rs.elements) {
 		fmt.Fprintln(&sb, strings.TrimSpace(k.container+": "+k.key+" "+rs.elements[k]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(rs.affinity)) {
@@ -250,6 +248,12 @@ func (rs Ruleset) String() string {
 		}
 	}
 	return sb.String()
+}
+
+func sortedElements(m map[elementKey]string) []elementKey {
+	return slices.SortedFunc(maps.Keys(m), func(a, b elementKey) int {
+		return cmp.Or(strings.Compare(a.container, b.container), strings.Compare(a.key, b.key))
+	})
 }
 
 // joinPrefixes lists the ranges for an anonymous set, those inside others left

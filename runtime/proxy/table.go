@@ -118,16 +118,16 @@ func affinitySet(f family, name string, timeout time.Duration) *knftables.Set {
 
 func diffElements(tx *knftables.Transaction, old, cur map[elementKey]string) bool {
 	changed := false
-	for k, v := range old {
-		if now, ok := cur[k]; !ok || now != v {
+	for _, k := range sortedElements(old) {
+		if now, ok := cur[k]; !ok || now != old[k] {
 			changed = true
-			tx.Delete(element(k, v))
+			tx.Delete(element(k, old[k]))
 		}
 	}
-	for k, v := range cur {
-		if was, ok := old[k]; !ok || was != v {
+	for _, k := range sortedElements(cur) {
+		if was, ok := old[k]; !ok || was != cur[k] {
 			changed = true
-			tx.Add(element(k, v))
+			tx.Add(element(k, cur[k]))
 		}
 	}
 	return changed

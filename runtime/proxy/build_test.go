@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/knftables"
+	"sigs.k8s.io/yaml"
+)
+
+var testCIDR = netip.MustParsePrefix("10.244.0.0/16")
+
+// TestBuild reads Services and slices as YAML documents and prints the Ruleset
+// of node-a. With -rewrite the expectations are written anew.
+func TestBuild(t *testing.T) {
+	datadriven.Walk(t, "testdata/build", func(t *testing.T, path string) {
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			f, cidr := ipv4, testCIDR
+			if d.HasArg("ipv6") {
+				f, cidr = ipv6, netip.MustParsePrefix("fd00:244::/56")
+			}
+			services, list := parseObjects(t, d.Input)
+			rs := Build(f, cidr, portsOf("node-a", f.addressType, services, list))
+			if out := rs.String(); out != "" {
+				return out
+			}
+			return "nothing\n"
+		})
+	})
+}
+
+func parseObjects(t *testing.T, text string) ([]*corev1.Service, []*discoveryv1.EndpointSlice) {
+	t.Helper()
+	var services []*corev1.Service
+	var list []*discoveryv1.EndpointSlice
+	for _, doc := range strings.Split(text, "---\n") {
+		var obj struct{ Spec *runtime.RawExtension }
+		if err := yaml.Unmarshal([]byte(doc), &obj); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if obj.Spec != nil {
+			var svc corev1.Service
+			err = yaml.UnmarshalStrict([]byte(doc), &svc)
+			services = append(services, &svc)
+		} else {
+			var s discoveryv1.EndpointSlice
+			err = yaml.UnmarshalStrict([]byte(doc), &s)
+			list = append(list, &s)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return services, list
+}
+
+// Whatever the changes, writing the differences one after the other ends in the
+// same table as writing the last state at once, and nft would accept each step.
+func TestDiffConverges(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		step := func(nft *knftables.Fake, first bool, old, cur Ruleset) {
+			tx := nft.NewTransaction()
+			if first {
+				baseTable(tx, ipv4, testCIDR)
+			}
+			diff(tx, ipv4, old, cur)
+			if err := nft.Run(context.Background(), tx); err != nil {
+				rt.Fatalf("%v in\n%s", err, tx)
+			}
+		}
+		incremental := knftables.NewFake(knftables.IPv4Family, "t")
+		var cur Ruleset
+		for i := range rapid.IntRange(1, 5).Draw(rt, "steps") {
+			next := Build(ipv4, testCIDR, drawPorts(rt))
+			step(incremental, i == 0, cur, next)
+			cur = next
+		}
+		fresh := knftables.NewFake(knftables.IPv4Family, "t")
+		step(fresh, true, Ruleset{}, cur)
+		if d := cmp.Diff(sortedLines(fresh.Dump()), sortedLines(incremental.Dump())); d != "" {
+			rt.Fatal(d)
+		}
+		tx := incremental.NewTransaction()
+		if diff(tx, ipv4, cur, cur) || tx.NumOperations() != 0 {
+			rt.Fatalf("no change, yet operations: %s", tx)
+		}
+	})
+}
+
+// sortedLines makes dumps comparable: elements of a map have no order. Rules do,
+// but a chain is always rewritten as a whole.
+func sortedLines(dump string) []string {
+	lines := strings.Split(dump, "\n")
+	slices.Sort(lines)
+	return lines
+}
+
+func drawPorts(rt *rapid.T) []servicePort {
+	var out []servicePort
+	for i := range rapid.IntRange(0, 4).Draw(rt, "services") {
+		p := servicePort{
+			namespace: "ns", name: "svc" + itoa(int32(i)), port: "p",
+			protocol:      rapid.SampledFrom([]string{"tcp", "udp"}).Draw(rt, "protocol"),
+			number:        80,
+			nodePort:      rapid.SampledFrom([]uint16{0, uint16(30000 + i)}).Draw(rt, "nodePort"),
+			clusterIP:     netip.AddrFrom4([4]byte{10, 96, 0, byte(1 + i)}),
+			internalLocal: rapid.Bool().Draw(rt, "internalLocal"),
+			externalLocal: rapid.Bool().Draw(rt, "externalLocal"),
+		}
+		if rapid.Bool().Draw(rt, "sticky") {
+			p.affinity = affinityTimeout(nil)
+		}
+		for j := range rapid.IntRange(0, 3).Draw(rt, "endpoints") {
+			ep := endpoint{addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), byte(j)}), 8080), local: j == 0}
+			p.cluster = append(p.cluster, ep)
+			if ep.local && rapid.Bool().Draw(rt, "local") {
+				p.local = append(p.local, ep)
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func TestStaleFlows(t *testing.T) {
+	addr := netip.MustParseAddrPort
+	port := func(proto string, eps ...string) servicePort {
+		p := servicePort{name: "dns", protocol: proto, number: 53, clusterIP: netip.MustParseAddr("10.96.0.10"), nodePort: 30053}
+		for _, ep := range eps {
+			p.cluster = append(p.cluster, endpoint{addr: addr(ep)})
+		}
+		return p
+	}
+	front := addr("10.96.0.10:53")
+	for name, tc := range map[string]struct {
+		old, cur []servicePort
+		stale    bool
+		keep     int
+	}{
+		"unchanged":        {[]servicePort{port("udp", "10.244.0.2:53")}, []servicePort{port("udp", "10.244.0.2:53")}, false, 0},
+		"tcp":              {[]servicePort{port("tcp", "10.244.0.2:53")}, nil, false, 0},
+		"gone":             {[]servicePort{port("udp", "10.244.0.2:53")}, nil, true, 0},
+		"first endpoint":   {[]servicePort{port("udp")}, []servicePort{port("udp", "10.244.0.2:53")}, true, 1},
+		"endpoint removed": {[]servicePort{port("udp", "10.244.0.2:53", "10.244.0.3:53")}, []servicePort{port("udp", "10.244.0.3:53")}, true, 1},
+		"new service":      {nil, []servicePort{port("udp", "10.244.0.3:53")}, true, 1},
+	} {
+		got := staleFlows(tc.old, tc.cur)
+		keep, stale := got.fronts[front]
+		if stale != tc.stale || len(keep) != tc.keep || len(got.nodePorts) != len(got.fronts) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
