@@ -41,7 +41,7 @@ func main() {
 }
 
 func run(dir string) error {
-	scheme, services, err := routes()
+	schemes, services, err := routes()
 	if err != nil {
 		return err
 	}
@@ -55,12 +55,12 @@ func run(dir string) error {
 		}
 	}
 	index := openapi.Index{V3: map[string]string{}}
-	if index.V2, err = writeV2(dir, scheme, services); err != nil {
+	if index.V2, err = writeV2(dir, schemes, services); err != nil {
 		return fmt.Errorf("v2: %w", err)
 	}
 	for _, ws := range services {
 		group := ws.RootPath()[1:]
-		if index.V3[group], err = writeV3(dir, group, scheme, ws); err != nil {
+		if index.V3[group], err = writeV3(dir, group, schemes, ws); err != nil {
 			return fmt.Errorf("v3 %s: %w", group, err)
 		}
 	}
@@ -80,8 +80,8 @@ var securityDefinition = &spec.SecurityScheme{SecuritySchemeProps: spec.Security
 	Type: "apiKey", Name: "authorization", In: "header", Description: "Bearer Token authentication",
 }}
 
-func writeV2(dir string, scheme *runtime.Scheme, services []*restful.WebService) (string, error) {
-	config := genericapiserver.DefaultOpenAPIConfig(definitions.GetOpenAPIDefinitions, apiopenapi.NewDefinitionNamer(scheme))
+func writeV2(dir string, schemes []*runtime.Scheme, services []*restful.WebService) (string, error) {
+	config := genericapiserver.DefaultOpenAPIConfig(definitions.GetOpenAPIDefinitions, apiopenapi.NewDefinitionNamer(schemes...))
 	config.Info = info()
 	config.SecurityDefinitions = &spec.SecurityDefinitions{"BearerToken": securityDefinition}
 	config.DefaultSecurity = []map[string][]string{{"BearerToken": {}}}
@@ -104,8 +104,8 @@ func writeV2(dir string, scheme *runtime.Scheme, services []*restful.WebService)
 	return openapi.Hash(doc), writeGzip(dir, openapi.V2JSONFile, doc)
 }
 
-func writeV3(dir, group string, scheme *runtime.Scheme, ws *restful.WebService) (string, error) {
-	config := genericapiserver.DefaultOpenAPIV3Config(definitions.GetOpenAPIDefinitions, apiopenapi.NewDefinitionNamer(scheme))
+func writeV3(dir, group string, schemes []*runtime.Scheme, ws *restful.WebService) (string, error) {
+	config := genericapiserver.DefaultOpenAPIV3Config(definitions.GetOpenAPIDefinitions, apiopenapi.NewDefinitionNamer(schemes...))
 	config.Info = info()
 	config.SecuritySchemes = spec3.SecuritySchemes{"BearerToken": &spec3.SecurityScheme{SecuritySchemeProps: spec3.SecuritySchemeProps{
 		Type: "apiKey", Name: "authorization", In: "header", Description: "Bearer Token authentication",
