@@ -1,0 +1,59 @@
+package scheduling
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pintle-io/pintle/engine/decision"
+)
+
+// diagnosis is why a class fits no node.
+type diagnosis struct {
+	fits    int // nodes that would do after all
+	failed  reasons
+	reasons []decision.Reason
+	message string
+}
+
+// diagnose checks the class against every node.
+func (s *Scheduler) diagnose(cl *class) *diagnosis {
+	d := &diagnosis{}
+	counts := map[string]int{}
+	for _, n := range s.cluster.rows {
+		if n == nil {
+			continue
+		}
+		failed := s.cluster.check(cl, n)
+		if failed == 0 {
+			d.fits++
+			continue
+		}
+		d.failed |= failed
+		for _, m := range s.cluster.messages(cl, n, failed) {
+			counts[m]++
+		}
+	}
+	for m, count := range counts {
+		d.reasons = append(d.reasons, decision.Reason{Message: m, Count: count})
+	}
+	slices.SortFunc(d.reasons, func(a, b decision.Reason) int {
+		if a.Count != b.Count {
+			return b.Count - a.Count
+		}
+		return strings.Compare(a.Message, b.Message)
+	})
+	d.message = failureMessage(s.cluster.present, d.reasons)
+	return d
+}
+
+// failureMessage is upstream's sentence, with the reasons in its order: sorted as
+// text, counts included.
+func failureMessage(nodes int, rs []decision.Reason) string {
+	parts := make([]string, len(rs))
+	for i, r := range rs {
+		parts[i] = fmt.Sprintf("%d %s", r.Count, r.Message)
+	}
+	slices.Sort(parts)
+	return fmt.Sprintf("0/%d nodes are available: %s.", nodes, strings.Join(parts, ", "))
+}

@@ -1,0 +1,228 @@
+package scheduling
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pintle-io/pintle/engine/decision"
+	"github.com/pintle-io/pintle/wasm/abi"
+)
+
+const (
+	// batchPods and batchClasses bound one batch, so that events are never kept
+	// waiting long.
+	batchPods    = 2000
+	batchClasses = 128
+)
+
+// group is pods of one class, in the order in which they are to be placed.
+type group struct {
+	class *class
+	pods  []*pending
+}
+
+// decisionInput is what the records of one batch have in common.
+type decisionInput struct {
+	decider  string
+	hash     string
+	fuel     uint64        // share of one pod
+	duration time.Duration // share of one pod
+	now      time.Time
+}
+
+// schedule places a batch: asks the strategy, believes what can be verified, and
+// has the fallback answer for the rest.
+func (s *Scheduler) schedule(ctx context.Context, pods []*pending, now time.Time) {
+	groups := s.group(pods)
+	if s.cluster.present == 0 {
+		s.refuseAll(groups, now)
+		return
+	}
+	if p := s.guard.placer; p != nil {
+		rest, err := s.ask(ctx, p, groups, now)
+		if err == nil {
+			return
+		}
+		s.strategyFailed(p, rest[0].pods[0], err, now)
+		groups = rest
+	}
+	for len(groups) > 0 {
+		rest, err := s.ask(ctx, s.guard.fallback, groups, now)
+		if err == nil {
+			return
+		}
+		// The native strategy and the verifier disagree about this pod: a defect
+		// of ours. Nobody else waits for it.
+		broken := rest[0].pods[0]
+		s.config.Logger.Error("the native strategy's answer was not believed", "namespace", broken.pod.Namespace,
+			"name", broken.pod.Name, "err", err)
+		s.queue.retry(broken, now)
+		groups = skipFirst(rest)
+	}
+}
+
+// group gathers equal pods, keeping the order of classes; what exceeds
+// batchClasses goes back to the queue.
+func (s *Scheduler) group(pods []*pending) []group {
+	var groups []group
+	index := map[*class]int{}
+	for _, p := range pods {
+		i, ok := index[p.class]
+		if !ok {
+			if len(groups) == batchClasses {
+				p.attempts--
+				s.queue.activate(p)
+				continue
+			}
+			i = len(groups)
+			index[p.class] = i
+			groups = append(groups, group{class: p.class})
+		}
+		groups[i].pods = append(groups[i].pods, p)
+	}
+	return groups
+}
+
+// ask has p place the groups and acts on the answer. On an error, the groups that
+// are returned have not been acted on.
+func (s *Scheduler) ask(ctx context.Context, p Placer, groups []group, now time.Time) ([]group, error) {
+	batch := s.batch(groups)
+	start := time.Now()
+	answer, err := p.Place(ctx, s.cluster.snap, batch)
+	count := batch.Pods()
+	if err == nil && len(answer.Results) != count {
+		err = fmt.Errorf("%d answers for %d pods", len(answer.Results), count)
+	}
+	if err != nil {
+		return groups, err
+	}
+	return s.accept(groups, answer.Results, decisionInput{
+		decider: p.Identity(), hash: inputHash(s.cluster.snap, batch), now: now,
+		fuel: answer.Fuel / uint64(count), duration: time.Since(start) / time.Duration(count),
+	})
+}
+
+func (s *Scheduler) batch(groups []group) *abi.Batch {
+	s.seed = s.seed*6364136223846793005 + 1442695040888963407
+	b := &abi.Batch{Seed: s.seed >> 11}
+	for _, g := range groups {
+		k := s.cluster.compile(g.class)
+		c := abi.Class{ClassHeader: k.header, Entries: k.entries}
+		if e, ok := s.cluster.imageEntry(g.class); ok {
+			c.Entries = append(c.Entries[:len(c.Entries):len(c.Entries)], e)
+		}
+		c.Count = uint32(len(g.pods))
+		b.Classes = append(b.Classes, c)
+	}
+	return b
+}
+
+// inputHash identifies the batch and the state of the snapshot.
+func inputHash(snap *abi.Snapshot, b *abi.Batch) string {
+	h := fnv.New64a()
+	_, _ = h.Write(b.Append(nil)) // never fails
+	return fmt.Sprintf("%016x-%d", h.Sum64(), snap.Generation())
+}
+
+// accept acts on the answers one by one, each verified against the state that the
+// ones before it have left. It stops at the first that cannot be believed.
+func (s *Scheduler) accept(groups []group, results []abi.Result, in decisionInput) ([]group, error) {
+	records := make([]decision.Record, 0, len(results))
+	defer func() { s.config.Decisions.Add(records...) }()
+	for gi := range groups {
+		g := &groups[gi]
+		for pi, p := range g.pods {
+			r := results[0]
+			results = results[1:]
+			if r.Node < 0 {
+				d := s.diagnose(g.class)
+				if d.fits > 0 {
+					return from(groups, gi, pi), fmt.Errorf("it found no node for pod %s/%s, which fits %d", p.pod.Namespace, p.pod.Name, d.fits)
+				}
+				// A class that no longer fits will not fit later in this batch.
+				for _, p := range g.pods[pi:] {
+					records = append(records, s.refuse(p, d, in))
+				}
+				results = results[len(g.pods)-pi-1:]
+				break
+			}
+			n := s.row(r.Node)
+			if n == nil {
+				return from(groups, gi, pi), fmt.Errorf("it chose node number %d for pod %s/%s, and there is none", r.Node, p.pod.Namespace, p.pod.Name)
+			}
+			if failed := s.cluster.check(g.class, n); failed != 0 {
+				return from(groups, gi, pi), fmt.Errorf("it chose node %s for pod %s/%s: %v", n.name, p.pod.Namespace, p.pod.Name,
+					s.cluster.messages(g.class, n, failed))
+			}
+			records = append(records, s.assume(p, n, r, in))
+		}
+	}
+	return nil, nil
+}
+
+func (s *Scheduler) row(i int32) *nodeInfo {
+	if int(i) >= len(s.cluster.rows) {
+		return nil
+	}
+	return s.cluster.rows[i]
+}
+
+// from is what is left of the groups from a pod on.
+func from(groups []group, gi, pi int) []group {
+	rest := []group{{class: groups[gi].class, pods: groups[gi].pods[pi:]}}
+	return append(rest, groups[gi+1:]...)
+}
+
+func skipFirst(groups []group) []group {
+	if groups[0].pods = groups[0].pods[1:]; len(groups[0].pods) == 0 {
+		return groups[1:]
+	}
+	return groups
+}
+
+// assume takes the choice as made, and has it bound.
+func (s *Scheduler) assume(p *pending, n *nodeInfo, r abi.Result, in decisionInput) decision.Record {
+	s.cluster.place(p.pod, p.class, n.name, true)
+	s.forget(p.pod.UID)
+	select {
+	case s.bindings <- binding{pod: p.pod, node: n.name, attempts: p.attempts}:
+	case <-s.stopped:
+	}
+	rec := in.record(p)
+	rec.Verdict, rec.Target, rec.Score, rec.Candidates = decision.Scheduled, n.name, int64(r.Score), s.cluster.present
+	return rec
+}
+
+// refuse parks the pod and reports why.
+func (s *Scheduler) refuse(p *pending, d *diagnosis, in decisionInput) decision.Record {
+	s.queue.giveUp(p, d.failed, in.now)
+	s.report(p, d.message)
+	rec := in.record(p)
+	rec.Verdict, rec.Candidates, rec.Reasons, rec.Message = decision.Unschedulable, s.cluster.present, d.reasons, d.message
+	return rec
+}
+
+// refuseAll answers for a cluster without nodes.
+func (s *Scheduler) refuseAll(groups []group, now time.Time) {
+	d := &diagnosis{failed: anyReason, message: "no nodes available to schedule pods"}
+	for _, g := range groups {
+		for _, p := range g.pods {
+			s.config.Decisions.Add(s.refuse(p, d, decisionInput{decider: "engine", now: now}))
+		}
+	}
+}
+
+func (in *decisionInput) record(p *pending) decision.Record {
+	return decision.Record{
+		Time: metav1.NewMicroTime(in.now), Revision: p.pod.ResourceVersion, Object: podObject(p),
+		Decider: in.decider, InputHash: in.hash, Fuel: in.fuel, Duration: in.duration,
+	}
+}
+
+func podObject(p *pending) decision.Object {
+	return decision.Object{Kind: "pod", Namespace: p.pod.Namespace, Name: p.pod.Name, UID: string(p.pod.UID)}
+}

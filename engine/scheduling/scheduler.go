@@ -1,0 +1,157 @@
+package scheduling
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/pintle-io/pintle/engine/decision"
+	"github.com/pintle-io/pintle/wasm/abi"
+)
+
+// DefaultName is the schedulerName this scheduler answers to.
+const DefaultName = corev1.DefaultSchedulerName
+
+// Client writes to the API; engine/client satisfies it.
+type Client interface {
+	CreateSubresource(ctx context.Context, gvr schema.GroupVersionResource, namespace, name, subresource string, obj runtime.Object, opts metav1.CreateOptions) (runtime.Object, error)
+	UpdateFunc(ctx context.Context, gvr schema.GroupVersionResource, namespace, name, subresource string, change func(obj runtime.Object) error) (runtime.Object, error)
+	Delete(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string, opts metav1.DeleteOptions) error
+}
+
+// Placer chooses nodes for a batch of pods. It is called from one goroutine, must
+// return within a bounded time, and its answer need not be believed.
+type Placer interface {
+	// Identity names the decider in decision records: a digest, or "native".
+	Identity() string
+	Place(ctx context.Context, s *abi.Snapshot, b *abi.Batch) (abi.Answer, error)
+}
+
+// Config of a Scheduler. Placer, Name and Seed are optional.
+type Config struct {
+	Client    Client
+	Informers informers.SharedInformerFactory
+	// Placer decides; Fallback decides for what Placer fails to, and alone while
+	// Placer is nil (see Scheduler.Use).
+	Placer, Fallback Placer
+	Decisions        *decision.Log
+	Recorder         record.EventRecorder
+	Logger           *slog.Logger
+	// Name is the schedulerName served; empty selects DefaultName.
+	Name string
+	// Seed breaks ties between equal nodes.
+	Seed uint64
+}
+
+// Validate reports what is missing.
+func (c *Config) Validate() error {
+	if c.Client == nil || c.Informers == nil || c.Fallback == nil || c.Decisions == nil || c.Recorder == nil || c.Logger == nil {
+		return errors.New("scheduling: Client, Informers, Fallback, Decisions, Recorder and Logger are required")
+	}
+	return nil
+}
+
+// Scheduler is the running scheduler. See the package comment for its goroutines.
+type Scheduler struct {
+	config Config
+	inbox  *inbox
+	// next is a Placer handed over by Use, until the loop takes it.
+	next atomic.Pointer[Placer]
+
+	cluster *cluster
+	queue   *queue
+	guard   guard
+	seed    uint64
+
+	bindings chan binding
+	reports  chan report
+	stopped  chan struct{} // closed when Run is to end
+}
+
+// New returns a scheduler and subscribes it to the informers, which the caller
+// starts.
+func New(c Config) (*Scheduler, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Name == "" {
+		c.Name = DefaultName
+	}
+	s := &Scheduler{
+		config: c, inbox: newInbox(), cluster: newCluster(), queue: newQueue(), seed: c.Seed,
+		guard:    guard{placer: c.Placer, fallback: c.Fallback},
+		bindings: make(chan binding, 2*batchPods), reports: make(chan report, 2*batchPods),
+		stopped: make(chan struct{}),
+	}
+	if err := s.subscribe(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Use makes p decide from the next batch on. It may be called at any time, from
+// any goroutine: a module that is still being compiled keeps no pod waiting.
+func (s *Scheduler) Use(p Placer) {
+	s.next.Store(&p)
+	s.inbox.wake()
+}
+
+// Run schedules until ctx ends. It may be called once.
+func (s *Scheduler) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { close(s.stopped) })()
+	g, ctx := errgroup.WithContext(ctx)
+	for range bindWorkers {
+		g.Go(func() error { return s.bindLoop(ctx) })
+	}
+	for range reportWorkers {
+		g.Go(func() error { return s.reportLoop(ctx) })
+	}
+	g.Go(func() error { return s.loop(ctx) })
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// loop is the goroutine that owns the state.
+func (s *Scheduler) loop(ctx context.Context) error {
+	if !s.waitForSync(ctx) {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		for _, e := range s.inbox.take() {
+			s.observe(e, now)
+		}
+		if p := s.next.Swap(nil); p != nil {
+			s.guard = guard{placer: *p, fallback: s.config.Fallback}
+			s.config.Logger.Info("scheduling strategy in use", "decider", (*p).Identity())
+		}
+		s.queue.flush(now)
+		pods := s.queue.pop(batchPods)
+		if len(pods) > 0 {
+			s.schedule(ctx, pods, now)
+			continue
+		}
+		timer.Reset(s.queue.wait(now))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.inbox.ready:
+		case <-timer.C:
+		}
+	}
+}
