@@ -98,6 +98,8 @@ type eventLog struct {
 	// changed is closed when events are appended.
 	changed  chan struct{}
 	watchers int
+	// unread is set by append and cleared by wake.
+	unread bool
 }
 
 func newEventLog(floor int64) *eventLog {
@@ -137,6 +139,7 @@ func (l *eventLog) since(cursor uint64) (events []*event, ok bool) {
 
 // wake rouses the watches that wait.
 func (l *eventLog) wake() {
+	l.unread = false
 	if l.watchers > 0 {
 		close(l.changed)
 		l.changed = make(chan struct{})

@@ -29,11 +29,11 @@ func (r *Resource) publish(events []kv.Event) {
 		r.applyLocked(&events[i])
 	}
 	r.mu.log.wake()
-	for _, l := range r.mu.groups {
-		if len(l.events) > 0 && l.events[len(l.events)-1].rev >= events[0].Rev {
-			l.wake()
-		}
+	for i, l := range r.mu.touched {
+		l.wake()
+		r.mu.touched[i] = nil
 	}
+	r.mu.touched = r.mu.touched[:0]
 }
 
 // applyLocked changes the index and appends to the logs.
@@ -107,7 +107,13 @@ func (r *Resource) appendToGroupsLocked(ev *event) {
 }
 
 func (r *Resource) appendToGroupLocked(g group, ev *event) {
-	if l := r.mu.groups[g]; l != nil {
-		l.append(ev)
+	l := r.mu.groups[g]
+	if l == nil {
+		return
+	}
+	l.append(ev)
+	if !l.unread {
+		l.unread = true
+		r.mu.touched = append(r.mu.touched, l)
 	}
 }

@@ -82,6 +82,9 @@ func (r *Resource) GetList(_ context.Context, key string, opts storage.ListOptio
 	if err != nil {
 		return err
 	}
+	if key == r.prefix && opts.Predicate.Limit <= 0 && opts.Predicate.Empty() {
+		sink.expect(state.Len())
+	}
 	page, err := fillPage(state, key, start, opts, sink)
 	if err != nil {
 		return err
@@ -147,9 +150,6 @@ func fillPage(state *tree, key, start string, opts storage.ListOptions, sink *li
 	var p page
 	var failure error
 	limit, counting := opts.Predicate.Limit, opts.Predicate.Empty()
-	if limit <= 0 && counting && key == start {
-		sink.expect(state.Len())
-	}
 	ascend(state, key, start, func(e *entry) bool {
 		p.remaining++
 		if p.more {

@@ -50,8 +50,10 @@ type Resource struct {
 		lastEvent int64
 		// log holds the events of the whole resource, groups those of the
 		// groups that somebody watches.
-		log       *eventLog
-		groups    map[group]*eventLog
+		log    *eventLog
+		groups map[group]*eventLog
+		// touched are the groups with events that nobody was woken for yet.
+		touched   []*eventLog
 		snapshots snapshots
 		// progress is closed and replaced by RequestWatchProgress.
 		progress chan struct{}

@@ -16,6 +16,27 @@ const (
 // Compact forgets history: afterwards reads below rev and events up to rev are
 // refused. The newest version of every live key stays.
 func (db *DB) Compact(rev int64) error {
+	return db.shield(func() error { return db.compact(rev) })
+}
+
+// shield runs what writes to Pebble outside of the committer on a goroutine of
+// its own: Fatalf ends that one, not the caller's.
+func (db *DB) shield(f func() error) (err error) {
+	finished := false
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f()
+		finished = true
+	}()
+	<-done
+	if !finished {
+		return db.logger.failure()
+	}
+	return err
+}
+
+func (db *DB) compact(rev int64) error {
 	db.compaction.Lock()
 	defer db.compaction.Unlock()
 	switch {
@@ -143,7 +164,7 @@ func (db *DB) CompactNow() error {
 		return err
 	}
 	db.opts.Logger.Info("compacted history", "resourceVersion", rev)
-	return db.dropTimeMarks(db.opts.Now().Add(-db.opts.HistoryAge))
+	return db.shield(func() error { return db.dropTimeMarks(db.opts.Now().Add(-db.opts.HistoryAge)) })
 }
 
 // revisionAt is the newest revision known to be as old as t, or 0.

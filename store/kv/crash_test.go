@@ -108,6 +108,12 @@ func TestPowerLoss(t *testing.T) {
 					}
 				})
 			}
+			t.Cleanup(func() {
+				mu.Lock()
+				stop = true
+				mu.Unlock()
+				group.Wait()
+			})
 			rng := rand.New(rand.NewPCG(uint64(percent), 1))
 			for i := range crashes {
 				mu.Lock()
@@ -122,10 +128,6 @@ func TestPowerLoss(t *testing.T) {
 				checkLog(t, reopened)
 				put(t, reopened, "/after", "crash")
 			}
-			mu.Lock()
-			stop = true
-			mu.Unlock()
-			group.Wait()
 		})
 	}
 }

@@ -207,6 +207,9 @@ func TestFailedSyncStopsWrites(t *testing.T) {
 			t.Fatalf("write on a broken disk: %v", err)
 		}
 	}
+	if err := db.Compact(2); !errors.Is(err, ErrFailed) {
+		t.Errorf("compaction on a broken disk: %v", err)
+	}
 	if !errors.Is(db.Err(), ErrFailed) {
 		t.Errorf("Err is %v", db.Err())
 	}
