@@ -6,14 +6,28 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func pods() apis.Resource {
 	rules := apis.TypedRules[*corev1.Pod]{
-		Default: DefaultPod,
+		Default:                DefaultPod,
+		PrepareForCreate:       preparePodCreate,
+		PrepareForUpdate:       preparePodUpdate,
+		PrepareForStatusUpdate: preparePodStatusUpdate,
+		Validate:               validatePodCreate,
+		ValidateUpdate:         validatePodUpdate,
+		ValidateStatusUpdate:   validatePodStatusUpdate,
+		WarningsOnCreate:       podCreateWarnings,
+		CheckGracefulDelete:    checkPodGracefulDelete,
 	}.Rules()
+	rules.ResetStatusFields = fieldpath.NewSet(
+		fieldpath.MakePathOrDie("spec"),
+		fieldpath.MakePathOrDie("metadata", "deletionTimestamp"),
+		fieldpath.MakePathOrDie("metadata", "ownerReferences"),
+	)
 	return apis.Resource{
 		GVK: kind("Pod"), Plural: "pods", Singular: "pod", ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true,
 		New:       func() runtime.Object { return &corev1.Pod{} },

@@ -1,16 +1,24 @@
 package core
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func secrets() apis.Resource {
 	rules := apis.TypedRules[*corev1.Secret]{
-		Default: defaultSecret,
+		Default:          defaultSecret,
+		Validate:         func(_ context.Context, s *corev1.Secret) field.ErrorList { return validateSecret(s) },
+		ValidateUpdate:   validateSecretUpdate,
+		PrepareForUpdate: prepareSecretUpdate,
+		WarningsOnCreate: func(_ context.Context, s *corev1.Secret) []string { return secretWarnings(s) },
+		WarningsOnUpdate: func(_ context.Context, s, _ *corev1.Secret) []string { return secretWarnings(s) },
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("Secret"), Plural: "secrets", Singular: "secret", Namespaced: true,

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -16,8 +17,17 @@ import (
 
 func services() apis.Resource {
 	rules := apis.TypedRules[*corev1.Service]{
-		Default: defaultService,
+		Default:                defaultService,
+		PrepareForCreate:       prepareServiceCreate,
+		PrepareForUpdate:       prepareServiceUpdate,
+		PrepareForStatusUpdate: prepareServiceStatusUpdate,
+		Validate:               validateServiceCreate,
+		ValidateUpdate:         validateServiceUpdate,
+		ValidateStatusUpdate:   validateServiceStatusUpdate,
+		WarningsOnCreate:       func(_ context.Context, s *corev1.Service) []string { return serviceWarnings(s) },
+		WarningsOnUpdate:       func(_ context.Context, s, _ *corev1.Service) []string { return serviceWarnings(s) },
 	}.Rules()
+	rules.CreateOnUpdate = true
 	return apis.Resource{
 		GVK: kind("Service"), Plural: "services", Singular: "service", ShortNames: []string{"svc"}, Categories: []string{"all"}, Namespaced: true,
 		New:       func() runtime.Object { return &corev1.Service{} },

@@ -101,3 +101,5 @@ func validateNotSpecial(ip net.IP, value string, at *field.Path) field.ErrorList
 func ServiceNameMessages(name string, prefix bool) []string {
 	return validation.NameIsDNS1035Label(name, prefix)
 }
+
+func isIPv6(ip string) bool { return netutils.IsIPv6String(ip) }

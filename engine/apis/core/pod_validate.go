@@ -1,0 +1,104 @@
+package core
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+var specPath = field.NewPath("spec")
+
+// ValidatePod checks a pod as its creation does, and so again on every update.
+func ValidatePod(pod *corev1.Pod) field.ErrorList {
+	errs := validation.ValidateObjectMeta(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	return append(errs, validatePodSpec(&pod.Spec, true, specPath)...)
+}
+
+func validatePodCreate(_ context.Context, pod *corev1.Pod) field.ErrorList {
+	errs := ValidatePod(pod)
+	if len(pod.Spec.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(specPath.Child("ephemeralContainers"), "cannot be set on create"))
+	}
+	if pod.Spec.NodeName != "" && len(pod.Spec.SchedulingGates) > 0 {
+		errs = append(errs, field.Forbidden(specPath.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
+	}
+	return errs
+}
+
+func validatePodStatusUpdate(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
+	errs := validation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadata)
+	at := field.NewPath("status")
+	if n := pod.Status.NominatedNodeName; n != "" {
+		errs = append(errs, invalidEach(at.Child("nominatedNodeName"), n, validation.NameIsDNSSubdomain(n, false))...)
+	}
+	if pod.Spec.NodeName != old.Spec.NodeName {
+		errs = append(errs, field.Forbidden(at.Child("nodeName"), "may not be changed directly"))
+	}
+	if pod.Status.QOSClass != old.Status.QOSClass {
+		errs = append(errs, field.Invalid(at.Child("qosClass"), pod.Status.QOSClass, immutable))
+	}
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		if c.Type == corev1.PodConditionType("") {
+			errs = append(errs, field.Required(at.Child("conditions").Index(i).Child("type"), ""))
+		}
+	}
+	errs = append(errs, validateAddresses(pod.Status.PodIPs, func(ip corev1.PodIP) string { return ip.IP }, at.Child("podIPs"))...)
+	errs = append(errs, validateAddresses(pod.Status.HostIPs, func(ip corev1.HostIP) string { return ip.IP }, at.Child("hostIPs"))...)
+	// Where containers are not restarted, one that ended stays ended.
+	if old.Spec.RestartPolicy != corev1.RestartPolicyAlways {
+		errs = append(errs, notRevived(pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, at.Child("containerStatuses"))...)
+	}
+	return errs
+}
+
+// validateAddresses takes at most one address of each family.
+func validateAddresses[T any](list []T, address func(T) string, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	var four, six int
+	for i := range list {
+		ip := address(list[i])
+		if bad := utilvalidation.IsValidIPForLegacyField(at.Index(i), ip, false, nil); len(bad) > 0 {
+			errs = append(errs, bad...)
+		} else if isIPv6(ip) {
+			six++
+		} else {
+			four++
+		}
+	}
+	if four > 1 || six > 1 {
+		errs = append(errs, field.Invalid(at, list, "may specify no more than one IP for each IP family"))
+	}
+	return errs
+}
+
+// notRevived refuses a container that ended to be reported as running again,
+// under a restart policy that would not have started it.
+func notRevived(now, before []corev1.ContainerStatus, spec *corev1.PodSpec, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range before {
+		old := &before[i]
+		t := old.State.Terminated
+		if t == nil || spec.RestartPolicy == corev1.RestartPolicyOnFailure && t.ExitCode != 0 || ownRestartRules(spec, old.Name) {
+			continue
+		}
+		for j := range now {
+			if now[j].Name == old.Name && now[j].State.Terminated == nil {
+				errs = append(errs, field.Forbidden(at.Index(j).Child("state"), "may not be transitioned to non-terminated state"))
+			}
+		}
+	}
+	return errs
+}
+
+func ownRestartRules(spec *corev1.PodSpec, name string) bool {
+	for i := range spec.Containers {
+		if c := &spec.Containers[i]; c.Name == name {
+			return c.RestartPolicy != nil || len(c.RestartPolicyRules) > 0
+		}
+	}
+	return false
+}
