@@ -110,11 +110,15 @@ func (p *plan) releaseFinalizers(all bool) {
 		if !tracked(pod) || !all && !(pod.Status.Phase == corev1.PodSucceeded || p.failedPod(pod)) {
 			continue
 		}
-		freed := pod.DeepCopy()
-		freed.Finalizers = slices.DeleteFunc(freed.Finalizers, func(f string) bool { return f == batchv1.JobTrackingFinalizer })
-		batch = append(batch, reconcile.Update{Object: freed})
+		batch = append(batch, release(pod))
 	}
 	if len(batch) > 0 {
 		p.Add(batch)
 	}
+}
+
+func release(pod *corev1.Pod) reconcile.Action {
+	freed := pod.DeepCopy()
+	freed.Finalizers = slices.DeleteFunc(freed.Finalizers, func(f string) bool { return f == batchv1.JobTrackingFinalizer })
+	return reconcile.Update{Object: freed}
 }

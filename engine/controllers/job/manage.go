@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -189,7 +190,7 @@ func failedContainer(pod *corev1.Pod, on *batchv1.PodFailurePolicyOnExitCodesReq
 
 func matchesCondition(pod *corev1.Pod, rule *batchv1.PodFailurePolicyRule) bool {
 	for _, pattern := range rule.OnPodConditions {
-		if c := podset.Condition(pod, pattern.Type); c != nil && c.Status == ptr.Deref(&pattern.Status, corev1.ConditionTrue) {
+		if c := podset.Condition(pod, pattern.Type); c != nil && c.Status == cmp.Or(pattern.Status, corev1.ConditionTrue) {
 			return true
 		}
 	}

@@ -1,0 +1,83 @@
+// Package controllers lists the built-in controllers. Each lives in a package of
+// its own, with every decision in plan.go; this one only names them.
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pintle-io/pintle/engine/controllers/catalog"
+	"github.com/pintle-io/pintle/engine/controllers/clusterroleaggregation"
+	"github.com/pintle-io/pintle/engine/controllers/csr"
+	"github.com/pintle-io/pintle/engine/controllers/deployment"
+	"github.com/pintle-io/pintle/engine/controllers/endpoints"
+	"github.com/pintle-io/pintle/engine/controllers/endpointslice"
+	"github.com/pintle-io/pintle/engine/controllers/garbage"
+	"github.com/pintle-io/pintle/engine/controllers/job"
+	"github.com/pintle-io/pintle/engine/controllers/namespace"
+	"github.com/pintle-io/pintle/engine/controllers/nodelifecycle"
+	"github.com/pintle-io/pintle/engine/controllers/podgc"
+	"github.com/pintle-io/pintle/engine/controllers/replicaset"
+	"github.com/pintle-io/pintle/engine/controllers/rootca"
+	"github.com/pintle-io/pintle/engine/controllers/serviceaccount"
+	"github.com/pintle-io/pintle/engine/controllers/tainteviction"
+	"github.com/pintle-io/pintle/engine/controllers/ttlafterfinished"
+	"github.com/pintle-io/pintle/engine/reconcile"
+)
+
+// Deps are what the controllers are built from.
+type Deps struct {
+	reconcile.Env
+	// RootCA is the PEM bundle that pods verify the API server with; without it
+	// kube-root-ca.crt is not published.
+	RootCA []byte
+	// Signer signs certificate requests; without it none is approved or signed.
+	Signer csr.Signer
+}
+
+// All builds every controller. It registers their informers, so the informer
+// factory must be started after it.
+func All(d Deps) ([]*reconcile.Controller, error) {
+	kinds := catalog.New(d.Client)
+	builders := []func() (*reconcile.Controller, error){
+		func() (*reconcile.Controller, error) { return namespace.New(d.Env, kinds) },
+		func() (*reconcile.Controller, error) { return garbage.New(d.Env, kinds) },
+		func() (*reconcile.Controller, error) { return serviceaccount.New(d.Env) },
+		func() (*reconcile.Controller, error) { return deployment.New(d.Env) },
+		func() (*reconcile.Controller, error) { return replicaset.New(d.Env) },
+		func() (*reconcile.Controller, error) { return job.New(d.Env) },
+		func() (*reconcile.Controller, error) { return ttlafterfinished.New(d.Env) },
+		func() (*reconcile.Controller, error) { return endpointslice.New(d.Env) },
+		func() (*reconcile.Controller, error) { return endpoints.New(d.Env) },
+		func() (*reconcile.Controller, error) { return nodelifecycle.New(d.Env) },
+		func() (*reconcile.Controller, error) { return tainteviction.New(d.Env) },
+		func() (*reconcile.Controller, error) { return podgc.New(d.Env) },
+		func() (*reconcile.Controller, error) { return clusterroleaggregation.New(d.Env) },
+	}
+	if len(d.RootCA) > 0 {
+		builders = append(builders, func() (*reconcile.Controller, error) { return rootca.New(d.Env, d.RootCA) })
+	}
+	if d.Signer != nil {
+		builders = append(builders, func() (*reconcile.Controller, error) { return csr.New(d.Env, d.Signer) })
+	}
+	var all []*reconcile.Controller
+	for _, build := range builders {
+		c, err := build()
+		if err != nil {
+			return nil, fmt.Errorf("build controllers: %w", err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// Run runs controllers until ctx ends or one of them fails.
+func Run(ctx context.Context, all []*reconcile.Controller) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range all {
+		group.Go(func() error { return c.Run(ctx) })
+	}
+	return group.Wait()
+}
