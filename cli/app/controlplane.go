@@ -1,0 +1,214 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	"k8s.io/apiserver/pkg/authorization/union"
+
+	engineadmission "github.com/pintle-io/pintle/engine/admission"
+	"github.com/pintle-io/pintle/engine/apis/served"
+	"github.com/pintle-io/pintle/engine/apiserver"
+	"github.com/pintle-io/pintle/engine/apiserver/openapi"
+	"github.com/pintle-io/pintle/engine/auth/authn"
+	"github.com/pintle-io/pintle/engine/auth/bootstrap"
+	"github.com/pintle-io/pintle/engine/auth/node"
+	"github.com/pintle-io/pintle/engine/auth/pki"
+	"github.com/pintle-io/pintle/engine/auth/rbac"
+	"github.com/pintle-io/pintle/engine/auth/token"
+	"github.com/pintle-io/pintle/engine/client"
+	"github.com/pintle-io/pintle/engine/registry"
+	"github.com/pintle-io/pintle/store"
+)
+
+const serviceAccountIssuer = "https://kubernetes.default.svc." + ClusterDomain
+
+// controlPlane is everything that needs no node: store, API, controllers,
+// scheduler. New wires it, run starts it.
+type controlPlane struct {
+	cfg    Config
+	log    *slog.Logger
+	pki    *pki.PKI
+	store  *store.Store
+	client *client.Client
+	server *apiserver.Server
+	// listener is the API's; endpoint is where pods and other nodes reach it.
+	listener net.Listener
+	endpoint netip.AddrPort
+	rules    *rbac.Authorizer
+	work     workers
+}
+
+// newControlPlane opens the store and wires the API. What it opened is closed by
+// close, also after an error.
+func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort, log *slog.Logger) (*controlPlane, error) {
+	c := &controlPlane{cfg: cfg, log: log, listener: listener, endpoint: endpoint}
+	var err error
+	if c.pki, err = openPKI(cfg, endpoint); err != nil {
+		return c, err
+	}
+	if c.store, err = store.Open(storeDir(cfg.DataDir), store.Options{Logger: log.With("part", "store")}); err != nil {
+		return c, err
+	}
+	reg, err := registry.New(registry.Config{
+		Table: served.Table(), Scheme: served.Scheme(), Codecs: served.Codecs(),
+		Store: c.store, ServiceCIDR: ServiceCIDR,
+	})
+	if err != nil {
+		return c, err
+	}
+	if c.client, err = client.New(client.Config{Storages: reg, Table: served.Table(), Scheme: served.Scheme()}); err != nil {
+		return c, err
+	}
+	return c, c.wireAPI(reg)
+}
+
+func openPKI(cfg Config, endpoint netip.AddrPort) (*pki.PKI, error) {
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	hosts := []string{host, endpoint.Addr().String()}
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	return pki.Open(pki.Config{
+		Dir: pkiDir(cfg.DataDir), Hosts: hosts, ServiceIPs: []net.IP{net.ParseIP(KubernetesIP)}, ClusterDomain: ClusterDomain,
+	})
+}
+
+// wireAPI puts authentication, authorization and admission around the registry.
+func (c *controlPlane) wireAPI(reg *registry.Registry) error {
+	factory := c.client.Informers()
+	tokens, err := token.New(token.Config{Issuer: serviceAccountIssuer, Key: c.pki.ServiceAccountKey(), Objects: c.client})
+	if err != nil {
+		return err
+	}
+	who, err := authn.New(authn.Config{
+		ClientRoots: c.pki.Pool(), ServiceAccounts: tokens,
+		Secrets: factory.Core().V1().Secrets().Lister().Secrets("kube-system"),
+		Extra:   []authenticator.Request{client.Authenticator()},
+	})
+	if err != nil {
+		return err
+	}
+	may, err := c.authorizer()
+	if err != nil {
+		return err
+	}
+	admit, err := engineadmission.New(engineadmission.Config{
+		Informers: factory, Client: c.client.Clientset(), Authorizer: may,
+		Extra: []admission.Interface{rbac.NewGuard(c.rules, may)},
+	})
+	if err != nil {
+		return err
+	}
+	reg.SetHooks(registry.Hooks{
+		Tokens: tokens, APIAudiences: tokens.Audiences(), Authorizer: may, Rules: c.rules, TokenIssuer: tokens,
+		NodeTransport: nodeTransport(c.pki),
+	})
+	docs, err := openapi.New()
+	if err != nil {
+		return err
+	}
+	paths, err := tokens.Handlers("")
+	if err != nil {
+		return err
+	}
+	c.server, err = apiserver.New(apiserver.Config{
+		Registry: reg, Authenticator: who, Authorizer: may, Admission: admit, APIAudiences: tokens.Audiences(),
+		Listener: c.listener, Certificate: c.pki.ServingCertificate, ClientCA: c.pki.CA(),
+		Loopback: c.client.RESTConfig(), OpenAPI: docs, Paths: paths,
+		Logger: c.log.With("part", "apiserver"),
+	})
+	if err != nil {
+		return err
+	}
+	c.client.SetAdmission(admit)
+	c.client.SetHandler(c.server.Handler())
+	return c.wireWorkers()
+}
+
+// authorizer asks, in this order: is it an administrator, a node about its own
+// things, or somebody to whom a role was bound.
+func (c *controlPlane) authorizer() (authorizer.Authorizer, error) {
+	factory := c.client.Informers()
+	view, err := node.NewView(factory)
+	if err != nil {
+		return nil, err
+	}
+	c.rules = rbac.New(factory)
+	return union.New(
+		union.NamedAuthorizer{AuthorizerName: "administrators", Authorizer: authorizerfactory.NewPrivilegedGroups(pki.AdminGroup)},
+		union.NamedAuthorizer{AuthorizerName: "node", Authorizer: node.New(view, bootstrap.NodeRules())},
+		union.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: c.rules},
+	)
+}
+
+// nodeTransport is how the API server speaks to node agents.
+func nodeTransport(keys *pki.PKI) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = nil
+	t.ForceAttemptHTTP2 = false
+	t.TLSClientConfig = clientTLS(keys)
+	t.MaxIdleConnsPerHost = 10
+	t.IdleConnTimeout = 30 * time.Second
+	return t
+}
+
+// run serves until ctx ends. ready is called once requests are answered and what
+// a cluster always holds is there.
+func (c *controlPlane) run(ctx context.Context, ready func() error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	factory := c.client.Informers()
+	factory.StartWithContext(ctx)
+	factory.WaitForCacheSyncWithContext(ctx)
+	err := bootstrap.Ensure(ctx, c.client, bootstrap.Config{
+		ServiceIP: net.ParseIP(KubernetesIP), AdvertiseIP: net.IP(c.endpoint.Addr().AsSlice()), Port: int32(c.endpoint.Port()),
+	})
+	if err != nil {
+		return fmt.Errorf("prepare the cluster: %w", err)
+	}
+	group.Go(func() error { return c.server.Run(ctx) })
+	group.Go(func() error {
+		select {
+		case <-c.server.Ready():
+		case <-ctx.Done():
+			return nil
+		}
+		if err := ready(); err != nil {
+			return err
+		}
+		return c.work.run(ctx)
+	})
+	return group.Wait()
+}
+
+func (c *controlPlane) close() error {
+	if c.store == nil {
+		return nil
+	}
+	return c.store.Close()
+}
+
+// url is how clients on this machine reach the API.
+func (c *controlPlane) url() string {
+	addr := c.listener.Addr().(*net.TCPAddr)
+	host := addr.IP
+	if host.IsUnspecified() {
+		host = net.IPv4(127, 0, 0, 1)
+	}
+	return "https://" + net.JoinHostPort(host.String(), strconv.Itoa(addr.Port))
+}

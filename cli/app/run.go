@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pintle-io/pintle/engine/auth/pki"
+)
+
+// Ready describes a cluster that answers.
+type Ready struct {
+	URL        string
+	Kubeconfig string
+	After      time.Duration // since the start of the process's work
+}
+
+// Run runs a cluster until ctx ends. ready is called once, when the API answers
+// and the kubeconfig is written.
+func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (err error) {
+	started := time.Now()
+	lock, err := acquire(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	// The heap is small and its garbage short-lived; collecting a little later
+	// costs little memory and saves much time.
+	debug.SetGCPercent(100)
+	listener, err := listen(ctx, cfg.Listen)
+	if err != nil {
+		return err
+	}
+	endpoint, err := netip.ParseAddrPort(listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	plane, err := newControlPlane(cfg, listener, endpoint, log)
+	defer func() { err = errors.Join(err, plane.close()) }()
+	if err != nil {
+		return err
+	}
+	return plane.run(ctx, func() error {
+		file := cfg.kubeconfig()
+		if err := writeKubeconfig(plane.pki, file, plane.url()); err != nil {
+			return err
+		}
+		ready(Ready{URL: plane.url(), Kubeconfig: file, After: time.Since(started)})
+		return nil
+	})
+}
+
+func (c Config) kubeconfig() string {
+	if c.Kubeconfig != "" {
+		return c.Kubeconfig
+	}
+	return KubeconfigFile(c.DataDir)
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return nil, fmt.Errorf("another program already listens on %s; stop it or choose another --listen", addr)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("this machine has no address %s; choose another --listen", addr)
+	case errors.Is(err, unix.EACCES):
+		return nil, fmt.Errorf("listening on %s needs root; choose a --listen port above 1023", addr)
+	}
+	return l, err
+}
+
+// writeKubeconfig gives the file to the user who ran the command, also through sudo.
+func writeKubeconfig(keys *pki.PKI, file, url string) error {
+	uid, gid := os.Getuid(), os.Getgid()
+	if id, err := sudoID("SUDO_UID"); err == nil {
+		uid = id
+	}
+	if id, err := sudoID("SUDO_GID"); err == nil {
+		gid = id
+	}
+	err := keys.WriteKubeconfig(pki.Kubeconfig{Path: file, Server: url, UID: uid, GID: gid})
+	if err != nil {
+		return fmt.Errorf("write the kubeconfig %s: %w", file, err)
+	}
+	return nil
+}

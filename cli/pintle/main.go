@@ -1,0 +1,12 @@
+// Command pintle is a whole Kubernetes cluster in one binary.
+package main
+
+import (
+	"os"
+
+	"github.com/pintle-io/pintle/cli/command"
+)
+
+func main() {
+	os.Exit(command.Main(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
