@@ -1,20 +1,28 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func endpoints() apis.Resource {
 	rules := apis.TypedRules[*corev1.Endpoints]{
-		Default: defaultEndpoints,
+		Default:  defaultEndpoints,
+		Validate: func(_ context.Context, e *corev1.Endpoints) field.ErrorList { return validateEndpoints(e) },
+		ValidateUpdate: func(_ context.Context, e, old *corev1.Endpoints) field.ErrorList {
+			errs := validation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, metadata)
+			return append(errs, validateEndpoints(e)...)
+		},
 	}.Rules()
 	rules.CreateOnUpdate = true
 	return apis.Resource{

@@ -13,7 +13,10 @@ import (
 )
 
 func events() apis.Resource {
-	rules := apis.TypedRules[*corev1.Event]{}.Rules()
+	rules := apis.TypedRules[*corev1.Event]{
+		Validate:       validateEventCreate,
+		ValidateUpdate: validateEventUpdate,
+	}.Rules()
 	rules.CreateOnUpdate = true
 	return apis.Resource{
 		GVK: kind("Event"), Plural: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true,

@@ -1,8 +1,11 @@
 package core
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
@@ -14,7 +17,12 @@ func limitRanges() apis.Resource {
 				defaultLimit(&l.Spec.Limits[i])
 			}
 		},
+		Validate: func(_ context.Context, l *corev1.LimitRange) field.ErrorList { return validateLimitRange(l) },
+		ValidateUpdate: func(_ context.Context, l, _ *corev1.LimitRange) field.ErrorList {
+			return validateLimitRange(l)
+		},
 	}.Rules()
+	rules.CreateOnUpdate = true
 	return apis.Resource{
 		GVK: kind("LimitRange"), Plural: "limitranges", Singular: "limitrange", ShortNames: []string{"limits"}, Namespaced: true,
 		New:     func() runtime.Object { return &corev1.LimitRange{} },

@@ -10,7 +10,13 @@ import (
 
 func namespaces() apis.Resource {
 	rules := apis.TypedRules[*corev1.Namespace]{
-		Default: defaultNamespace,
+		Default:                defaultNamespace,
+		PrepareForCreate:       prepareNamespaceCreate,
+		PrepareForUpdate:       prepareNamespaceUpdate,
+		PrepareForStatusUpdate: prepareNamespaceStatusUpdate,
+		Validate:               validateNamespace,
+		ValidateUpdate:         validateNamespaceUpdate,
+		ValidateStatusUpdate:   validateNamespaceStatusUpdate,
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("Namespace"), Plural: "namespaces", Singular: "namespace", ShortNames: []string{"ns"},

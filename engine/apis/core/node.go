@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"strconv"
 	"strings"
 
@@ -8,13 +9,22 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func nodes() apis.Resource {
 	rules := apis.TypedRules[*corev1.Node]{
-		Default: defaultNode,
+		Default:                defaultNode,
+		PrepareForCreate:       prepareNodeCreate,
+		PrepareForUpdate:       prepareNodeUpdate,
+		PrepareForStatusUpdate: prepareNodeStatusUpdate,
+		Validate:               func(_ context.Context, n *corev1.Node) field.ErrorList { return validateNode(n) },
+		ValidateUpdate:         validateNodeUpdate,
+		ValidateStatusUpdate:   validateNodeStatusUpdate,
+		WarningsOnCreate:       nodeWarnings,
+		WarningsOnUpdate:       func(ctx context.Context, n, _ *corev1.Node) []string { return nodeWarnings(ctx, n) },
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("Node"), Plural: "nodes", Singular: "node", ShortNames: []string{"no"},

@@ -1,16 +1,45 @@
 package core
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func persistentVolumes() apis.Resource {
+	parts := apis.Parts[*corev1.PersistentVolume, corev1.PersistentVolumeSpec, corev1.PersistentVolumeStatus]{
+		Spec:         func(v *corev1.PersistentVolume) *corev1.PersistentVolumeSpec { return &v.Spec },
+		Status:       func(v *corev1.PersistentVolume) *corev1.PersistentVolumeStatus { return &v.Status },
+		NoGeneration: true,
+	}
 	rules := apis.TypedRules[*corev1.PersistentVolume]{
 		Default: defaultPersistentVolume,
+		PrepareForCreate: func(_ context.Context, v *corev1.PersistentVolume) {
+			now := metav1.Now()
+			v.Status = corev1.PersistentVolumeStatus{Phase: corev1.VolumePending, LastPhaseTransitionTime: &now}
+		},
+		PrepareForUpdate: parts.Update,
+		PrepareForStatusUpdate: func(ctx context.Context, v, old *corev1.PersistentVolume) {
+			parts.UpdateStatus(ctx, v, old)
+			stampPhase(v, old)
+		},
+		Validate: func(_ context.Context, v *corev1.PersistentVolume) field.ErrorList {
+			return validatePersistentVolume(v)
+		},
+		ValidateUpdate: validatePersistentVolumeUpdate,
+		ValidateStatusUpdate: func(_ context.Context, v, old *corev1.PersistentVolume) field.ErrorList {
+			return validateVersionedStatus(v, old)
+		},
+		WarningsOnCreate: persistentVolumeWarnings,
+		WarningsOnUpdate: func(ctx context.Context, v, _ *corev1.PersistentVolume) []string {
+			return persistentVolumeWarnings(ctx, v)
+		},
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("PersistentVolume"), Plural: "persistentvolumes", Singular: "persistentvolume", ShortNames: []string{"pv"},
@@ -45,6 +74,19 @@ func defaultPersistentVolume(v *corev1.PersistentVolume) {
 	case src.ScaleIO != nil:
 		setDefault(&src.ScaleIO.StorageMode, "ThinProvisioned")
 		setDefault(&src.ScaleIO.FSType, "xfs")
+	}
+}
+
+// stampPhase records when the phase last changed.
+func stampPhase(v, old *corev1.PersistentVolume) {
+	switch {
+	case v.Status.Phase == old.Status.Phase:
+		if v.Status.LastPhaseTransitionTime == nil {
+			v.Status.LastPhaseTransitionTime = old.Status.LastPhaseTransitionTime
+		}
+	case v.Status.LastPhaseTransitionTime == nil || v.Status.LastPhaseTransitionTime.Equal(old.Status.LastPhaseTransitionTime):
+		now := metav1.Now()
+		v.Status.LastPhaseTransitionTime = &now
 	}
 }
 

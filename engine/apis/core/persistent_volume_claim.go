@@ -1,16 +1,29 @@
 package core
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func persistentVolumeClaims() apis.Resource {
 	rules := apis.TypedRules[*corev1.PersistentVolumeClaim]{
-		Default: DefaultPersistentVolumeClaim,
+		Default:          DefaultPersistentVolumeClaim,
+		PrepareForCreate: prepareClaimCreate,
+		PrepareForUpdate: prepareClaimUpdate,
+		PrepareForStatusUpdate: func(_ context.Context, c, old *corev1.PersistentVolumeClaim) {
+			c.Spec = old.Spec
+		},
+		Validate:             func(_ context.Context, c *corev1.PersistentVolumeClaim) field.ErrorList { return validateClaim(c) },
+		ValidateUpdate:       validateClaimUpdate,
+		ValidateStatusUpdate: validateClaimStatusUpdate,
+		WarningsOnCreate:     claimWarnings,
+		WarningsOnUpdate:     func(ctx context.Context, c, _ *corev1.PersistentVolumeClaim) []string { return claimWarnings(ctx, c) },
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("PersistentVolumeClaim"), Plural: "persistentvolumeclaims", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true,

@@ -1,15 +1,33 @@
 package core
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func podTemplates() apis.Resource {
+	create, update := apis.CountGenerations(func(t, old *corev1.PodTemplate) bool {
+		return !equality.Semantic.DeepEqual(t.Template, old.Template)
+	})
 	rules := apis.TypedRules[*corev1.PodTemplate]{
-		Default: func(t *corev1.PodTemplate) { DefaultPodTemplate(&t.Template) },
+		Default:          func(t *corev1.PodTemplate) { DefaultPodTemplate(&t.Template) },
+		PrepareForCreate: create,
+		PrepareForUpdate: update,
+		Validate: func(_ context.Context, t *corev1.PodTemplate) field.ErrorList {
+			errs := validation.ValidateObjectMeta(&t.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+			return append(errs, ValidatePodTemplate(&t.Template, field.NewPath("template"))...)
+		},
+		ValidateUpdate: func(_ context.Context, t, old *corev1.PodTemplate) field.ErrorList {
+			errs := validation.ValidateObjectMetaUpdate(&t.ObjectMeta, &old.ObjectMeta, metadata)
+			return append(errs, ValidatePodTemplate(&t.Template, field.NewPath("template"))...)
+		},
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("PodTemplate"), Plural: "podtemplates", Singular: "podtemplate", Namespaced: true,

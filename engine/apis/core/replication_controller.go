@@ -1,12 +1,14 @@
 package core
 
 import (
+	"context"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -14,8 +16,26 @@ import (
 )
 
 func replicationControllers() apis.Resource {
+	parts := apis.Parts[*corev1.ReplicationController, corev1.ReplicationControllerSpec, corev1.ReplicationControllerStatus]{
+		Spec:   func(rc *corev1.ReplicationController) *corev1.ReplicationControllerSpec { return &rc.Spec },
+		Status: func(rc *corev1.ReplicationController) *corev1.ReplicationControllerStatus { return &rc.Status },
+	}
 	rules := apis.TypedRules[*corev1.ReplicationController]{
-		Default: defaultReplicationController,
+		Default:                defaultReplicationController,
+		PrepareForCreate:       parts.Create,
+		PrepareForUpdate:       parts.Update,
+		PrepareForStatusUpdate: parts.UpdateStatus,
+		Validate: func(_ context.Context, rc *corev1.ReplicationController) field.ErrorList {
+			return validateReplicationController(rc)
+		},
+		ValidateUpdate:       validateReplicationControllerUpdate,
+		ValidateStatusUpdate: validateReplicationControllerStatusUpdate,
+		WarningsOnCreate: func(_ context.Context, rc *corev1.ReplicationController) []string {
+			if rc.Spec.Template == nil {
+				return nil
+			}
+			return PodTemplateWarnings(specPath.Child("template"), rc.Spec.Template, nil)
+		},
 	}.Rules()
 	rules.DefaultOrphan = true
 	return apis.Resource{

@@ -1,12 +1,14 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
@@ -18,6 +20,12 @@ func resourceQuotas() apis.Resource {
 			DefaultResourceList(q.Status.Hard)
 			DefaultResourceList(q.Status.Used)
 		},
+		PrepareForCreate:       func(_ context.Context, q *corev1.ResourceQuota) { q.Status = corev1.ResourceQuotaStatus{} },
+		PrepareForUpdate:       func(_ context.Context, q, old *corev1.ResourceQuota) { q.Status = old.Status },
+		PrepareForStatusUpdate: func(_ context.Context, q, old *corev1.ResourceQuota) { q.Spec = old.Spec },
+		Validate:               func(_ context.Context, q *corev1.ResourceQuota) field.ErrorList { return validateQuota(q) },
+		ValidateUpdate:         validateQuotaUpdate,
+		ValidateStatusUpdate:   validateQuotaStatusUpdate,
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("ResourceQuota"), Plural: "resourcequotas", Singular: "resourcequota", ShortNames: []string{"quota"}, Namespaced: true,

@@ -1,10 +1,9 @@
 package core
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
-	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -96,17 +95,15 @@ func validateSecretUpdate(_ context.Context, s, old *corev1.Secret) field.ErrorL
 	return append(errs, validateSecret(s)...)
 }
 
+// secretWarnings tells when a certificate and its key do not belong together.
 func secretWarnings(s *corev1.Secret) []string {
 	if s.Type != corev1.SecretTypeTLS {
 		return nil
 	}
-	var out []string
-	for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
-		if value, ok := s.Data[key]; ok && len(value) > 0 && !bytes.Contains(value, []byte("-----BEGIN")) {
-			out = append(out, fmt.Sprintf("data[%s]: no PEM block found", key))
-		}
+	if _, err := tls.X509KeyPair(s.Data[corev1.TLSCertKey], s.Data[corev1.TLSPrivateKeyKey]); err != nil {
+		return []string{err.Error()}
 	}
-	return out
+	return nil
 }
 
 func validateConfigMap(c *corev1.ConfigMap) field.ErrorList {

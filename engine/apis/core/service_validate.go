@@ -21,7 +21,9 @@ const (
 	onceSet              = "may not change once set"
 )
 
-func validateServiceCreate(_ context.Context, s *corev1.Service) field.ErrorList { return validateService(s) }
+func validateServiceCreate(_ context.Context, s *corev1.Service) field.ErrorList {
+	return validateService(s)
+}
 
 func validateServiceUpdate(_ context.Context, s, old *corev1.Service) field.ErrorList {
 	errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)

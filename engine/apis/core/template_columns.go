@@ -27,7 +27,9 @@ func joinContainers(spec *corev1.PodSpec, part func(*corev1.Container) string) s
 }
 
 // FormatSelector writes a label selector as kubectl shows it.
-func FormatSelector(selector *metav1.LabelSelector) string { return metav1.FormatLabelSelector(selector) }
+func FormatSelector(selector *metav1.LabelSelector) string {
+	return metav1.FormatLabelSelector(selector)
+}
 
 // FormatLabels writes a set of labels, or <none>.
 func FormatLabels(set map[string]string) string { return labels.FormatLabels(set) }
