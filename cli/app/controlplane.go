@@ -108,6 +108,10 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
+	decisions, err := c.decisionLog()
+	if err != nil {
+		return err
+	}
 	admit, err := engineadmission.New(engineadmission.Config{
 		Informers: factory, Client: c.client.Clientset(), Authorizer: may,
 		Extra: []admission.Interface{rbac.NewGuard(c.rules, may)},
@@ -127,6 +131,9 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
+	for path, handler := range decisionPaths(decisions) {
+		paths[path] = handler
+	}
 	c.server, err = apiserver.New(apiserver.Config{
 		Registry: reg, Authenticator: who, Authorizer: may, Admission: admit, APIAudiences: tokens.Audiences(),
 		Listener: c.listener, Certificate: c.pki.ServingCertificate, ClientCA: c.pki.CA(),
@@ -138,7 +145,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	}
 	c.client.SetAdmission(admit)
 	c.client.SetHandler(c.server.Handler())
-	return c.wireWorkers()
+	return c.wireWorkers(decisions)
 }
 
 // authorizer asks, in this order: is it an administrator, a node about its own

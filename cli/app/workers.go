@@ -2,8 +2,19 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"os"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pintle-io/pintle/engine/controllers"
+	"github.com/pintle-io/pintle/engine/decision"
+	"github.com/pintle-io/pintle/engine/reconcile"
+	"github.com/pintle-io/pintle/engine/scheduling"
+	"github.com/pintle-io/pintle/wasm/host"
+	"github.com/pintle-io/pintle/wasm/strategies"
+	native "github.com/pintle-io/pintle/wasm/strategies/scheduling"
 )
 
 // workers are the loops that run beside the API: each blocks until its context
@@ -18,7 +29,74 @@ func (w workers) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// wireWorkers builds every loop of the control plane.
-func (c *controlPlane) wireWorkers() error {
+// wireWorkers builds every loop of the control plane. All informers they need
+// are registered here, before the factory is started.
+func (c *controlPlane) wireWorkers(decisions *decision.Log) error {
+	events := reconcile.NewEvents(c.client)
+	all, err := controllers.All(controllers.Deps{
+		Env:    reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers")},
+		RootCA: c.pki.CA(), Signer: c.pki,
+	})
+	if err != nil {
+		return err
+	}
+	scheduler, err := scheduling.New(scheduling.Config{
+		Client: c.client.AsController("kube-scheduler"), Informers: c.client.Informers(), Fallback: &native.Native{},
+		Decisions: decisions, Recorder: events.Recorder(scheduling.DefaultName), Logger: c.log.With("part", "scheduling"),
+	})
+	if err != nil {
+		return err
+	}
+	c.work = workers{
+		events.Run,
+		decisions.Run,
+		func(ctx context.Context) error { return controllers.Run(ctx, all) },
+		scheduler.Run,
+		func(ctx context.Context) error { return loadStrategy(ctx, c.cfg, scheduler, c.log) },
+	}
 	return nil
+}
+
+// loadStrategy compiles the scheduling module beside the running cluster and puts
+// it to use; until then, and without one, the native build of the built-in
+// strategy decides.
+func loadStrategy(ctx context.Context, cfg Config, scheduler *scheduling.Scheduler, log *slog.Logger) error {
+	name, module, err := schedulingModule(cfg)
+	if err != nil {
+		return err
+	}
+	if module == nil {
+		log.Warn("the built-in scheduling module was not compiled; its native source serves (`task build` compiles it)")
+		return nil
+	}
+	runtime, err := host.New(ctx, host.Config{CacheDir: wasmCacheDir(cfg.DataDir), Logger: log.With("part", "wasm")})
+	if err != nil {
+		return fmt.Errorf("start the Wasm runtime: %w", err)
+	}
+	loaded, err := runtime.Load(ctx, name, module)
+	if err != nil {
+		log.Error("the scheduling module is refused; the native strategy serves", "module", name, "err", err)
+		return nil
+	}
+	placer, err := host.NewScheduler(loaded)
+	if err != nil {
+		log.Error("the scheduling module is refused; the native strategy serves", "module", name, "err", err)
+		return nil
+	}
+	scheduler.Use(placer)
+	return nil
+}
+
+// schedulingModule returns the module the user chose, or the built-in one if it
+// was compiled, or nil.
+func schedulingModule(cfg Config) (string, []byte, error) {
+	if cfg.SchedulerModule == "" {
+		module, _ := strategies.Module("scheduling")
+		return "scheduling", module, nil
+	}
+	module, err := os.ReadFile(cfg.SchedulerModule)
+	if err != nil {
+		return "", nil, fmt.Errorf("--scheduler-module: %w", err)
+	}
+	return cfg.SchedulerModule, module, nil
 }

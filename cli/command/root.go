@@ -50,6 +50,7 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 		serverCommand(),
 		
 		imageCommand(),
+		whyCommand(),
 		
 		conformanceCommand(),
 	}, kubectlCommands()...)
