@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +63,9 @@ func runSleeper(t *testing.T, c *Containerd, id string) processID {
 	must(t, err)
 	defer client.Close()
 	ctx := namespaces.WithNamespace(t.Context(), c.Namespace)
+	if old, err := client.LoadContainer(ctx, id); err == nil {
+		must(t, old.Delete(ctx))
+	}
 	container, err := client.NewContainer(ctx, id, containerd.WithNewSpec(
 		oci.WithRootFSPath(rootfs), oci.WithProcessArgs("/bin/busybox", "sleep", "1000")))
 	must(t, err)
@@ -70,6 +74,9 @@ func runSleeper(t *testing.T, c *Containerd, id string) processID {
 	must(t, task.Start(ctx))
 	pid, err := identify(int(task.Pid()))
 	must(t, err)
+	for _, dir := range cgroups(pid.pid) {
+		t.Cleanup(func() { _ = os.Remove(filepath.Dir(dir)) }) // runc makes the parent, and leaves it
+	}
 	return pid
 }
 
@@ -178,6 +185,33 @@ func TestStopWithoutDaemon(t *testing.T) {
 			t.Errorf("cgroup %s is still there", dir)
 		}
 	}
+	// The same container again: nothing of the first may be in its way.
+	runSleeper(t, start(t, l), "sleeper")
+	must(t, l.Stop(t.Context()))
+}
+
+// cgroups are the folders of the process in every cgroup hierarchy.
+func cgroups(pid int) []string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+		parts := strings.SplitN(line, ":", 3)
+		if len(parts) != 3 || parts[2] == "/" {
+			continue
+		}
+		hierarchy := strings.TrimPrefix(parts[1], "name=")
+		roots := []string{"/sys/fs/cgroup/" + hierarchy}
+		if hierarchy == "" {
+			roots = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
+		}
+		for _, root := range roots {
+			out = append(out, filepath.Join(root, parts[2]))
+		}
+	}
+	return out
 }
 
 func TestLongDataFolder(t *testing.T) {

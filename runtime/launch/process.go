@@ -155,27 +155,3 @@ func children(pid int) []processID {
 	}
 	return out
 }
-
-// cgroups are the folders of the process in every cgroup hierarchy.
-func cgroups(pid int) []string {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
-		parts := strings.SplitN(line, ":", 3)
-		if len(parts) != 3 || parts[2] == "/" {
-			continue
-		}
-		hierarchy := strings.TrimPrefix(parts[1], "name=")
-		roots := []string{"/sys/fs/cgroup/" + hierarchy}
-		if hierarchy == "" {
-			roots = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
-		}
-		for _, root := range roots {
-			out = append(out, filepath.Join(root, parts[2]))
-		}
-	}
-	return out
-}

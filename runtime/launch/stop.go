@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,37 +123,54 @@ func endContainer(ctx context.Context, c containerd.Container) error {
 	return nil
 }
 
-// endShims kills what a daemon that could not be asked left behind: the shims
-// that name our socket, and before each the containers that are its children.
+// endShims ends what a daemon that could not be asked left behind: containers,
+// by the state that each one's folder names, and the shims that name our socket.
 func (l *Launcher) endShims(ctx context.Context) {
+	bundles, err := filepath.Glob(filepath.Join(l.stateDir(), "io.containerd.runtime.v2.task", "*", "*"))
+	if err != nil {
+		return
+	}
+	for _, bundle := range bundles {
+		l.deleteRunc(ctx, bundle)
+	}
 	for _, shim := range shimsOf(l.socket()) {
-		var groups []string
 		for _, child := range children(shim.pid) {
-			groups = append(groups, cgroups(child.pid)...)
 			_ = unix.Kill(child.pid, unix.SIGKILL)
 			child.awaitEnd(ctx, endTimeout)
 		}
 		_ = unix.Kill(shim.pid, unix.SIGKILL)
 		shim.awaitEnd(ctx, endTimeout)
-		for _, dir := range groups {
-			_ = os.Remove(dir) // a cgroup in use stays; it is its creator's to remove
-		}
 	}
-	l.removeShimSockets()
-}
-
-// removeShimSockets removes the sockets below /run/containerd that our shims
-// made there; each container's state folder names its own.
-func (l *Launcher) removeShimSockets() {
-	files, err := filepath.Glob(filepath.Join(l.stateDir(), "io.containerd.runtime.v2.task", "*", "*", "address"))
-	if err != nil {
-		return
-	}
-	for _, f := range files {
-		data, err := os.ReadFile(f)
+	for _, bundle := range bundles {
+		// The shim's socket is below /run/containerd; its bundle names it.
+		data, err := os.ReadFile(filepath.Join(bundle, "address"))
 		if path, ok := strings.CutPrefix(strings.TrimSpace(string(data)), "unix://"); err == nil && ok {
 			_ = os.Remove(path)
 		}
+		_ = os.Remove(filepath.Join(runcRoot, filepath.Base(filepath.Dir(bundle)))) // when empty
+	}
+}
+
+// runcRoot is where containerd's shim keeps runc's state, one folder for each
+// containerd namespace.
+const runcRoot = "/run/containerd/runc"
+
+// deleteRunc has runc kill the container and remove its cgroups and state. A
+// process that is no runc container (a Wasm one) ends with its shim.
+func (l *Launcher) deleteRunc(ctx context.Context, bundle string) {
+	namespace, id := filepath.Base(filepath.Dir(bundle)), filepath.Base(bundle)
+	root := filepath.Join(runcRoot, namespace)
+	if _, err := os.Stat(filepath.Join(root, id)); err != nil {
+		return
+	}
+	runc, err := lookPath("runc")
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, runc, "--root", root, "delete", "--force", id).CombinedOutput(); err != nil {
+		l.cfg.Logger.Warn("container not deleted in order", "name", id, "err", fmt.Errorf("%w: %s", err, out))
 	}
 }
 
