@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,9 +17,9 @@ import (
 	"github.com/pintle-io/pintle/runtime/container"
 )
 
-// Network is what the agent needs of pod networking. Calls for one pod are
-// never concurrent; both are idempotent, so that a crash between two steps is
-// repaired by calling again.
+// Network is what the agent needs of pod networking; *network.Network is one.
+// Calls for one pod are never concurrent; all are idempotent, so that a crash
+// between two steps is repaired by calling again.
 type Network interface {
 	// Setup makes the named network namespace at netnsPath if it is not there,
 	// attaches it to the pod network (and opens the pod's host ports), and
@@ -28,6 +29,8 @@ type Network interface {
 	// Teardown detaches and removes the namespace. pod is nil if the pod is
 	// known only from its remains.
 	Teardown(ctx context.Context, podUID, netnsPath string, pod *corev1.Pod) error
+	// Sweep tears down everything of pods that are not live.
+	Sweep(ctx context.Context, live map[string]bool) error
 }
 
 // Config is everything an Agent needs. Zero values get the defaults named.
@@ -50,9 +53,10 @@ type Config struct {
 	// CgroupParent is the cgroup below which pods go (default "/pintle/<node>").
 	CgroupParent string
 	// HostNetNS is the network namespace of the node itself, joined by
-	// hostNetwork pods; empty is the one the process runs in.
+	// hostNetwork pods; empty is that of containerd.
 	HostNetNS string
-	// Dial connects from the node to a pod, for probes and hooks (default net.Dialer).
+	// Dial connects from the node to a pod, for probes, hooks and port-forward
+	// (default net.Dialer).
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	ClusterDNS    []string
@@ -60,6 +64,10 @@ type Config struct {
 	MaxPods       int    // default 110
 	// KubeletVersion is reported in the node's status.
 	KubeletVersion string
+
+	// PodCIDR, if set, is told the node's pod address range when the API server
+	// has assigned one.
+	PodCIDR func(netip.Prefix) error
 
 	// Listener serves the kubelet API; nil serves none.
 	Listener net.Listener
@@ -117,6 +125,8 @@ func (c *Config) Validate() error {
 		return errors.New("agent: Client is nil")
 	case c.Runtime == nil:
 		return errors.New("agent: Runtime is nil")
+	case c.Network == nil:
+		return errors.New("agent: Network is nil")
 	case c.DataDir == "" || c.DataDir[0] != '/':
 		return fmt.Errorf("agent: DataDir %q is not an absolute path", c.DataDir)
 	case c.Listener != nil && c.ServerTLS == nil && c.GetServerTLS == nil:

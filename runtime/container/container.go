@@ -53,7 +53,8 @@ type Containers interface {
 	// and attempt, so that the same attempt can never be made twice: the second
 	// time returns ErrAlreadyExists.
 	CreateContainer(ctx context.Context, cfg Config) (string, error)
-	// StartContainer starts a created container, once.
+	// StartContainer starts a created container, once. A container that cannot
+	// be started is Exited afterwards.
 	StartContainer(ctx context.Context, id string) error
 	// StopContainer sends the stop signal, waits for the grace period, then
 	// kills. Returns when the container has exited or ctx ends. A container

@@ -146,6 +146,9 @@ type Container struct {
 	OOMKilled      bool
 	// Lost says that the exit was not seen (machine restarted).
 	Lost bool
+	// StartError is why the container's process could not be started; the
+	// container then counts as exited with code 128.
+	StartError string
 	// Pid of the container's first process while it runs.
 	Pid         int
 	Annotations map[string]string

@@ -140,7 +140,7 @@ func (r *Runtime) StartContainer(ctx context.Context, id string) error {
 	err = r.startTask(ctx, c, taskIO{r.fifos(id, flags)})
 	if err != nil {
 		r.closeStream(id)
-		return err
+		return r.recordStartError(ctx, c, err)
 	}
 	r.widen(id, flags)
 	return nil
@@ -159,6 +159,22 @@ func (r *Runtime) startTask(ctx context.Context, c client.Container, tio cio.IO)
 		return fmt.Errorf("start container process: %w", errors.Join(err, ignoreNotFound(derr)))
 	}
 	return nil
+}
+
+// startErrorCode is the exit code of a container that could not be started.
+const startErrorCode = 128
+
+// recordStartError notes in the container's record that it has ended.
+func (r *Runtime) recordStartError(ctx context.Context, c client.Container, cause error) error {
+	ctx = context.WithoutCancel(ctx)
+	now := time.Now()
+	labels := exitLabels(startErrorCode, now, "")
+	labels[labelStarted] = stamp(now)
+	// Labels are bounded by 4096 bytes.
+	text := cause.Error()
+	labels[labelStartError] = text[:min(len(text), 2048)]
+	_, err := c.SetLabels(ctx, labels)
+	return errors.Join(cause, err)
 }
 
 // StopContainer signals, waits and kills.

@@ -31,6 +31,7 @@ const (
 	labelFinished    = "pintle.io/finished-at"
 	labelExitCode    = "pintle.io/exit-code"
 	labelEnd         = "pintle.io/end" // oom, lost
+	labelStartError  = "pintle.io/start-error"
 
 	kindSandbox   = "sandbox"
 	kindContainer = "container"

@@ -172,7 +172,7 @@ func containerOf(c containers.Container, proc *task.Process) container.Container
 		ID: c.ID, Pod: podOf(l), SandboxID: l[labelSandbox], Name: l[labelName], Attempt: atoi(l[labelAttempt]),
 		Image: c.Image, ImageID: l[labelImageRef], Hash: l[labelHash], LogPath: l[labelLogPath],
 		CreatedAt: c.CreatedAt, StartedAt: parseStamp(l[labelStarted]), FinishedAt: parseStamp(l[labelFinished]),
-		ExitCode: atoi(l[labelExitCode]), OOMKilled: l[labelEnd] == "oom", Lost: l[labelEnd] == "lost",
+		ExitCode: atoi(l[labelExitCode]), OOMKilled: l[labelEnd] == "oom", Lost: l[labelEnd] == "lost", StartError: l[labelStartError],
 		State: container.Created,
 	}
 	var u user
