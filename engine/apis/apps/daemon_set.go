@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"context"
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -19,6 +20,15 @@ func daemonSets() apis.Resource {
 		PrepareForCreate:       parts.Create,
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
+		Validate:               validateDaemonSet,
+		ValidateUpdate:         validateDaemonSetUpdate,
+		ValidateStatusUpdate:   validateDaemonSetStatusUpdate,
+		WarningsOnCreate: func(_ context.Context, d *appsv1.DaemonSet) []string {
+			return core.PodTemplateWarnings(specPath.Child("template"), &d.Spec.Template, nil)
+		},
+		WarningsOnUpdate: func(_ context.Context, d, old *appsv1.DaemonSet) []string {
+			return core.PodTemplateWarnings(specPath.Child("template"), &d.Spec.Template, &old.Spec.Template)
+		},
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("DaemonSet"), Plural: "daemonsets", Singular: "daemonset", ShortNames: []string{"ds"}, Categories: []string{"all"}, Namespaced: true,

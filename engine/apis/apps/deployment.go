@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"context"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -25,6 +26,15 @@ func deployments() apis.Resource {
 		PrepareForCreate:       parts.Create,
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
+		Validate:               validateDeployment,
+		ValidateUpdate:         validateDeploymentUpdate,
+		ValidateStatusUpdate:   validateDeploymentStatusUpdate,
+		WarningsOnCreate: func(_ context.Context, d *appsv1.Deployment) []string {
+			return append(nameWarning(d.Name), core.PodTemplateWarnings(specPath.Child("template"), &d.Spec.Template, nil)...)
+		},
+		WarningsOnUpdate: func(_ context.Context, d, old *appsv1.Deployment) []string {
+			return core.PodTemplateWarnings(specPath.Child("template"), &d.Spec.Template, &old.Spec.Template)
+		},
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("Deployment"), Plural: "deployments", Singular: "deployment", ShortNames: []string{"deploy"}, Categories: []string{"all"}, Namespaced: true,

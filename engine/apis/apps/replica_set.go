@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"context"
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,6 +24,15 @@ func replicaSets() apis.Resource {
 		PrepareForCreate:       parts.Create,
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
+		Validate:               validateReplicaSet,
+		ValidateUpdate:         validateReplicaSetUpdate,
+		ValidateStatusUpdate:   validateReplicaSetStatusUpdate,
+		WarningsOnCreate: func(_ context.Context, r *appsv1.ReplicaSet) []string {
+			return append(nameWarning(r.Name), core.PodTemplateWarnings(specPath.Child("template"), &r.Spec.Template, nil)...)
+		},
+		WarningsOnUpdate: func(_ context.Context, r, old *appsv1.ReplicaSet) []string {
+			return core.PodTemplateWarnings(specPath.Child("template"), &r.Spec.Template, &old.Spec.Template)
+		},
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("ReplicaSet"), Plural: "replicasets", Singular: "replicaset", ShortNames: []string{"rs"}, Categories: []string{"all"}, Namespaced: true,

@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"context"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,6 +25,15 @@ func statefulSets() apis.Resource {
 		PrepareForCreate:       parts.Create,
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
+		Validate:               validateStatefulSet,
+		ValidateUpdate:         validateStatefulSetUpdate,
+		ValidateStatusUpdate:   validateStatefulSetStatusUpdate,
+		WarningsOnCreate: func(_ context.Context, s *appsv1.StatefulSet) []string {
+			return core.PodTemplateWarnings(specPath.Child("template"), &s.Spec.Template, nil)
+		},
+		WarningsOnUpdate: func(_ context.Context, s, old *appsv1.StatefulSet) []string {
+			return core.PodTemplateWarnings(specPath.Child("template"), &s.Spec.Template, &old.Spec.Template)
+		},
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("StatefulSet"), Plural: "statefulsets", Singular: "statefulset", ShortNames: []string{"sts"}, Categories: []string{"all"}, Namespaced: true,

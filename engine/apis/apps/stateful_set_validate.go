@@ -1,0 +1,126 @@
+package apps
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+
+	"github.com/pintle-io/pintle/engine/apis/core"
+)
+
+const statefulSetFieldsThatMayChange = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', " +
+	"'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+
+func validateStatefulSet(_ context.Context, s *appsv1.StatefulSet) field.ErrorList {
+	errs := validation.ValidateObjectMeta(&s.ObjectMeta, true, validation.NameIsDNSLabel, metadata)
+	errs = append(errs, validateStatefulSetSpec(&s.Spec, specPath)...)
+	if s.Spec.ServiceName != "" {
+		errs = append(errs, core.ValidateDNS1123Subdomain(s.Spec.ServiceName, specPath.Child("serviceName"))...)
+	}
+	return errs
+}
+
+func validateStatefulSetUpdate(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
+	errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+	errs = append(errs, validateStatefulSetSpec(&s.Spec, specPath)...)
+	rest := s.Spec
+	rest.Replicas, rest.Template, rest.UpdateStrategy = old.Spec.Replicas, old.Spec.Template, old.Spec.UpdateStrategy
+	rest.MinReadySeconds, rest.Ordinals, rest.RevisionHistoryLimit = old.Spec.MinReadySeconds, old.Spec.Ordinals, old.Spec.RevisionHistoryLimit
+	rest.PersistentVolumeClaimRetentionPolicy = old.Spec.PersistentVolumeClaimRetentionPolicy
+	if !equality.Semantic.DeepEqual(rest, old.Spec) {
+		errs = append(errs, field.Forbidden(specPath, statefulSetFieldsThatMayChange))
+	}
+	return errs
+}
+
+func validateStatefulSetSpec(spec *appsv1.StatefulSetSpec, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	switch p := spec.PodManagementPolicy; p {
+	case appsv1.OrderedReadyPodManagement, appsv1.ParallelPodManagement:
+	case "":
+		errs = append(errs, field.Required(at.Child("podManagementPolicy"), ""))
+	default:
+		errs = append(errs, field.Invalid(at.Child("podManagementPolicy"), p,
+			fmt.Sprintf("must be '%s' or '%s'", appsv1.OrderedReadyPodManagement, appsv1.ParallelPodManagement)))
+	}
+	errs = append(errs, validateStatefulSetStrategy(&spec.UpdateStrategy, at.Child("updateStrategy"))...)
+	if p := spec.PersistentVolumeClaimRetentionPolicy; p != nil {
+		errs = append(errs, validateRetention(p.WhenDeleted, at.Child("persistentVolumeClaimRetentionPolicy", "whenDeleted"))...)
+		errs = append(errs, validateRetention(p.WhenScaled, at.Child("persistentVolumeClaimRetentionPolicy", "whenScaled"))...)
+	}
+	errs = append(errs, core.ValidateNotNegative(ptr.Deref(spec.Replicas, 0), at.Child("replicas"))...)
+	errs = append(errs, core.ValidateNotNegative(spec.MinReadySeconds, at.Child("minReadySeconds"))...)
+	if l := spec.RevisionHistoryLimit; l != nil {
+		errs = append(errs, core.ValidateNotNegative(*l, at.Child("revisionHistoryLimit"))...)
+	}
+	if o := spec.Ordinals; o != nil {
+		errs = append(errs, core.ValidateNotNegative(o.Start, at.Child("ordinals", "start"))...)
+	}
+	selector, bad := validateSelector(spec.Selector, "statefulset", at.Child("selector"))
+	errs = append(errs, bad...)
+	w := core.WorkloadTemplate{Kind: "StatefulSet", Selector: selector}
+	return append(errs, w.Validate(&spec.Template, at.Child("template"))...)
+}
+
+func validateStatefulSetStrategy(s *appsv1.StatefulSetUpdateStrategy, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	rollingAt := at.Child("rollingUpdate")
+	switch s.Type {
+	case "":
+		errs = append(errs, field.Required(at, ""))
+	case appsv1.OnDeleteStatefulSetStrategyType:
+		if s.RollingUpdate != nil {
+			errs = append(errs, field.Invalid(rollingAt, s.RollingUpdate,
+				fmt.Sprintf("only allowed for updateStrategy '%s'", appsv1.RollingUpdateStatefulSetStrategyType)))
+		}
+	case appsv1.RollingUpdateStatefulSetStrategyType:
+		r := s.RollingUpdate
+		if r == nil {
+			break
+		}
+		errs = append(errs, core.ValidateNotNegative(ptr.Deref(r.Partition, 0), rollingAt.Child("partition"))...)
+		if m := r.MaxUnavailable; m != nil {
+			errs = append(errs, validateShare(*m, rollingAt.Child("maxUnavailable"))...)
+			if amount(m) == 0 {
+				errs = append(errs, field.Invalid(rollingAt.Child("maxUnavailable"), *m, "cannot be 0"))
+			}
+			errs = append(errs, atMostAll(*m, rollingAt.Child("maxUnavailable"))...)
+		}
+	default:
+		errs = append(errs, field.Invalid(at, s, fmt.Sprintf("must be '%s' or '%s'", appsv1.RollingUpdateStatefulSetStrategyType, appsv1.OnDeleteStatefulSetStrategyType)))
+	}
+	return errs
+}
+
+func validateRetention(p appsv1.PersistentVolumeClaimRetentionPolicyType, at *field.Path) field.ErrorList {
+	switch p {
+	case appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType:
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, p, []appsv1.PersistentVolumeClaimRetentionPolicyType{
+		appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+	})}
+}
+
+func validateStatefulSetStatusUpdate(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
+	errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+	st := &s.Status
+	errs = append(errs, core.ReplicaCounts{
+		Replicas: st.Replicas, Ready: st.ReadyReplicas, Available: st.AvailableReplicas, ObservedGeneration: st.ObservedGeneration,
+	}.Validate(statusPath)...)
+	errs = append(errs, core.ValidateNotNegative(st.CurrentReplicas, statusPath.Child("currentReplicas"))...)
+	errs = append(errs, core.ValidateNotNegative(st.UpdatedReplicas, statusPath.Child("updatedReplicas"))...)
+	const above = "cannot be greater than status.replicas"
+	if st.CurrentReplicas > st.Replicas {
+		errs = append(errs, field.Invalid(statusPath.Child("currentReplicas"), st.CurrentReplicas, above))
+	}
+	if st.UpdatedReplicas > st.Replicas {
+		errs = append(errs, field.Invalid(statusPath.Child("updatedReplicas"), st.UpdatedReplicas, above))
+	}
+	return append(errs, validateCollisions(st.CollisionCount, old.Status.CollisionCount, statusPath.Child("collisionCount"))...)
+}
