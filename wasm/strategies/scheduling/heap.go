@@ -3,14 +3,12 @@ package scheduling
 import "github.com/pintle-io/pintle/wasm/abi"
 
 // placeByHeap places many identical pods whose constraints do not couple nodes:
-// only the chosen row changes, so a heap of rows answers each pod in O(log rows).
-// A key is score<<32 | rank, and the rank is higher the earlier the row comes in
-// the rotation, which makes ties fall as in best.
+// only the chosen row changes, so a heap of ranks answers each pod in O(log rows).
 func (s *Strategy) placeByHeap(out []abi.Result) {
 	h := s.heap[:0]
 	for i, f := range s.fail[:s.rows] {
 		if f == 0 {
-			h = append(h, s.key(i))
+			h = append(h, s.rank(i))
 		}
 	}
 	for i := len(h)/2 - 1; i >= 0; i-- {
@@ -27,29 +25,13 @@ func (s *Strategy) placeByHeap(out []abi.Result) {
 		s.refilterRow(row)
 		if s.fail[row] == 0 {
 			s.rescoreRow(row)
-			h[0] = s.key(row)
+			h[0] = s.rank(row)
 		} else {
 			h[0] = h[len(h)-1]
 			h = h[:len(h)-1]
 		}
 		siftDown(h, 0)
 	}
-}
-
-func (s *Strategy) key(row int) uint64 {
-	turn := row - s.shift
-	if turn < 0 {
-		turn += s.rows
-	}
-	return uint64(uint32(s.score[row]))<<32 | uint64(uint32(s.rows-turn))
-}
-
-func (s *Strategy) row(key uint64) int {
-	row := s.rows - int(uint32(key)) + s.shift
-	if row >= s.rows {
-		row -= s.rows
-	}
-	return row
 }
 
 func siftDown(h []uint64, i int) {

@@ -21,13 +21,14 @@ type Strategy struct {
 	rows  int
 	shift int // tie-breaking rotation of rows
 
-	fail  []uint16  // per row: bit of each reason that refuses it
-	dfail []uint16  // per row: the same for reasons that depend on domains
-	score []int32   // per row: all scores but those of domains
-	fixed []int32   // per row: scores that no placement of this batch changes
-	raw   []float64 // per row: one score before it is normalised
-	soft  []int32   // per row: one integer score before it is normalised
-	heap  []uint64
+	fail   []uint16  // per row: bit of each reason that refuses it
+	dfail  []uint16  // per row: the same for reasons that depend on domains
+	score  []int32   // per row: all scores but those of domains
+	fixed  []int32   // per row: scores that no placement of this batch changes
+	raw    []float64 // per row: one score before it is normalised
+	soft   []int32   // per row: one integer score before it is normalised
+	heap   []uint64
+	noRoom []int64 // stands for a column that is missing
 
 	domains []domain
 	arena   []int32 // domain sums of the current class
@@ -54,7 +55,7 @@ func (s *Strategy) Attach(v *abi.View) {
 		n := v.Capacity
 		s.fail, s.dfail = make([]uint16, n), make([]uint16, n)
 		s.score, s.fixed, s.soft = make([]int32, n), make([]int32, n), make([]int32, n)
-		s.raw, s.heap = make([]float64, n), make([]uint64, 0, n)
+		s.raw, s.heap, s.noRoom = make([]float64, n), make([]uint64, 0, n), make([]int64, n)
 	}
 }
 
@@ -100,22 +101,69 @@ func (s *Strategy) placeOne(out []abi.Result) {
 	s.apply(best)
 }
 
-// best returns the row with the highest score among those that nothing refuses;
-// among equals the first from the rotation on. -1 if every row is refused.
+// A row is ranked by score, then by how many more pods it has room for, so that
+// equals fill up evenly, then by its place in the rotation:
+// score<<44 | room<<28 | turn. No two rows rank the same.
+const (
+	roomBits = 16
+	turnBits = 28
+	mostRoom = 1<<roomBits - 1
+)
+
+// best returns the highest ranked row among those that nothing refuses, -1 if
+// every row is refused. score must not be negative.
 func (s *Strategy) best(score []int32, fail []uint16) int {
-	best, top := -1, int32(-1<<31)
-	score, fail = score[:s.rows], fail[:s.rows]
-	for i := s.shift; i < len(score); i++ {
-		if fail[i] == 0 && score[i] > top {
-			best, top = i, score[i]
-		}
+	top := int64(-1)
+	room := s.view.I64(abi.Free.Column(abi.SlotPods))
+	if len(room) < s.rows {
+		room = s.noRoom
 	}
-	for i := 0; i < s.shift; i++ {
-		if fail[i] == 0 && score[i] > top {
-			best, top = i, score[i]
-		}
+	top = bestOf(score[s.shift:s.rows], fail[s.shift:s.rows], room[s.shift:s.rows], int64(s.rows), top)
+	top = bestOf(score[:s.shift], fail[:s.shift], room[:s.shift], int64(s.shift), top)
+	if top < 0 {
+		return -1
 	}
-	return best
+	return s.row(uint64(top))
+}
+
+// bestOf is the highest rank of a stretch of rows, the first of which has this
+// turn, or top if that is higher. It has no branches in the loop: in Go's Wasm
+// each taken branch is an indirect jump.
+func bestOf(score []int32, fail []uint16, room []int64, turn, top int64) int64 {
+	fail, room = fail[:len(score)], room[:len(score)]
+	for i := range score {
+		refused := -int64(fail[i]) >> 63
+		r := room[i]
+		r &^= r >> 63
+		over := mostRoom - r
+		r += over & (over >> 63)
+		rank := int64(score[i])<<(roomBits+turnBits) | r<<turnBits | turn - int64(i) | refused
+		ahead := rank - top
+		top += ahead &^ (ahead >> 63)
+	}
+	return top
+}
+
+// rank is what bestOf computes, for one row that nothing refuses.
+func (s *Strategy) rank(row int) uint64 {
+	room := int64(0)
+	if c := s.view.I64(abi.Free.Column(abi.SlotPods)); c != nil {
+		room = min(max(c[row], 0), mostRoom)
+	}
+	turn := s.shift - row
+	if turn <= 0 {
+		turn += s.rows
+	}
+	return uint64(s.score[row])<<(roomBits+turnBits) | uint64(room)<<turnBits | uint64(turn)
+}
+
+// row is the row of a rank.
+func (s *Strategy) row(rank uint64) int {
+	row := s.shift - int(rank&(1<<turnBits-1))
+	if row < 0 {
+		row += s.rows
+	}
+	return row
 }
 
 // apply changes the columns as binding one pod of the class to row would, and
