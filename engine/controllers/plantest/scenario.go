@@ -1,0 +1,91 @@
+package plantest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/pintle-io/pintle/engine/apis/served"
+	"github.com/pintle-io/pintle/engine/reconcile"
+)
+
+// Run runs the scenario files in testdata. Commands: apply (objects in YAML,
+// added or replaced), remove (the same), advance (a duration), plan (one plan and
+// its actions), settle (plans until one has nothing to do; only what they did is
+// shown). plan observes the world and plans; react, if not nil, lets the rest of
+// the world answer after each plan (pods become ready ...).
+func Run(t *testing.T, plan func(w *World) reconcile.Result, react func(w *World)) {
+	t.Helper()
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := NewWorld()
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			switch d.Cmd {
+			case "apply":
+				return each(t, d.Input, func(raw []byte) { w.Put(decode(t, raw)) })
+			case "remove":
+				return each(t, d.Input, func(raw []byte) { w.Remove(decode(t, raw)) })
+			case "advance":
+				step, err := time.ParseDuration(d.CmdArgs[0].Key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.Now = w.Now.Add(step)
+				return w.Now.Format(time.TimeOnly) + "\n"
+			case "plan":
+				return w.Act(plan(w))
+			case "settle":
+				return settle(w, plan, react)
+			}
+			t.Fatalf("unknown command %q", d.Cmd)
+			return ""
+		})
+	})
+}
+
+// maxSteps bounds settle.
+const maxSteps = 100
+
+func settle(w *World, plan func(w *World) reconcile.Result, react func(w *World)) string {
+	var out strings.Builder
+	for step := range maxSteps {
+		result := plan(w)
+		if len(result.Actions) == 0 {
+			return out.String() + fmt.Sprintf("settled after %d steps\n", step)
+		}
+		for line := range strings.Lines(w.Act(result)) {
+			if !strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "again") && !strings.HasPrefix(line, "status") {
+				out.WriteString(line)
+			}
+		}
+		if react != nil {
+			react(w)
+		}
+	}
+	return out.String() + "did not settle\n"
+}
+
+func each(t *testing.T, input string, do func(raw []byte)) string {
+	t.Helper()
+	for doc := range strings.SplitSeq(input, "\n---\n") {
+		do([]byte(doc))
+	}
+	return "ok\n"
+}
+
+func decode(t *testing.T, raw []byte) (obj runtime.Object) {
+	t.Helper()
+	data, err := yaml.YAMLToJSONStrict(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj, _, err = served.Codecs().UniversalDeserializer().Decode(data, nil, nil)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, raw)
+	}
+	return obj
+}
