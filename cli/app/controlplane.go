@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -29,6 +30,7 @@ import (
 	"github.com/pintle-io/pintle/engine/auth/rbac"
 	"github.com/pintle-io/pintle/engine/auth/token"
 	"github.com/pintle-io/pintle/engine/client"
+	"github.com/pintle-io/pintle/engine/decision"
 	"github.com/pintle-io/pintle/engine/registry"
 	"github.com/pintle-io/pintle/store"
 )
@@ -138,6 +140,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		Registry: reg, Authenticator: who, Authorizer: may, Admission: admit, APIAudiences: tokens.Audiences(),
 		Listener: c.listener, Certificate: c.pki.ServingCertificate, ClientCA: c.pki.CA(),
 		Loopback: c.client.RESTConfig(), OpenAPI: docs, Paths: paths,
+		Groups: []metav1.APIResourceList{decision.Discovery()},
 		Logger: c.log.With("part", "apiserver"),
 	})
 	if err != nil {

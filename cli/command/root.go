@@ -48,13 +48,13 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 		upCommand(),
 		downCommand(),
 		serverCommand(),
-		
+
 		imageCommand(),
 		whyCommand(),
-		
+
 		conformanceCommand(),
 	}, kubectlCommands()...)
-	
+
 	for _, c := range a.Commands {
 		c.OnUsageError = usageError
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -45,7 +46,10 @@ type Config struct {
 	OpenAPI *openapi.Service
 	// Paths are further handlers by path, behind authentication and authorization:
 	// OpenID discovery, for example.
+	// A path that ends in a slash stands for all below it.
 	Paths map[string]http.Handler
+	// Groups announces in discovery what handlers of Paths serve.
+	Groups []metav1.APIResourceList
 	// Checks are added to healthz, livez and readyz.
 	Checks []healthz.HealthChecker
 

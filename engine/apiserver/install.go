@@ -2,7 +2,7 @@ package apiserver
 
 import (
 	"fmt"
-	"sync"
+	"strings"
 	"time"
 
 	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
@@ -15,8 +15,6 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/discovery"
 	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/client-go/applyconfigurations"
-	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/pintle-io/pintle/engine/apis/served"
 )
@@ -38,7 +36,7 @@ var groupOrder = []string{
 
 // install serves the registry, the OpenAPI documents and the extra paths.
 func (s *Server) install(cfg *Config) error {
-	fields := &lazyTypes{scheme: cfg.Registry.Scheme()}
+	fields := newLazyTypes(cfg.Registry)
 	groups := groupsOf(cfg.Registry.GroupVersions())
 	for i, versions := range groups {
 		for j, gv := range versions {
@@ -64,7 +62,30 @@ func (s *Server) install(cfg *Config) error {
 		mux.HandlePrefix("/openapi/v3/", cfg.OpenAPI)
 	}
 	for path, handler := range cfg.Paths {
+		if strings.HasSuffix(path, "/") {
+			mux.HandlePrefix(path, handler)
+			continue
+		}
 		mux.Handle(path, handler)
+	}
+	return s.announce(cfg.Groups)
+}
+
+// announce lists in discovery what handlers of Config.Paths serve.
+func (s *Server) announce(lists []metav1.APIResourceList) error {
+	for _, list := range lists {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return err
+		}
+		s.generic.DiscoveryGroupManager.AddGroup(apiGroup([]schema.GroupVersion{gv}))
+		resources, err := endpoints.ConvertGroupVersionIntoToDiscovery(list.APIResources)
+		if err != nil {
+			return err
+		}
+		s.generic.AggregatedDiscoveryGroupManager.AddGroupVersion(gv.Group, apidiscoveryv2.APIVersionDiscovery{
+			Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent, Version: gv.Version, Resources: resources,
+		})
 	}
 	return nil
 }
@@ -146,27 +167,4 @@ func apiGroup(versions []schema.GroupVersion) metav1.APIGroup {
 	}
 	group.PreferredVersion = group.Versions[0]
 	return group
-}
-
-// lazyTypes is the schema that server-side apply needs, built at the first use: most
-// of a server's first second passes without one.
-type lazyTypes struct {
-	scheme *runtime.Scheme
-	once   sync.Once
-	types  managedfields.TypeConverter
-}
-
-func (l *lazyTypes) get() managedfields.TypeConverter {
-	l.once.Do(func() { l.types = applyconfigurations.NewTypeConverter(l.scheme) })
-	return l.types
-}
-
-// ObjectToTyped implements managedfields.TypeConverter.
-func (l *lazyTypes) ObjectToTyped(obj runtime.Object, opts ...typed.ValidationOptions) (*typed.TypedValue, error) {
-	return l.get().ObjectToTyped(obj, opts...)
-}
-
-// TypedToObject implements managedfields.TypeConverter.
-func (l *lazyTypes) TypedToObject(value *typed.TypedValue) (runtime.Object, error) {
-	return l.get().TypedToObject(value)
 }

@@ -56,13 +56,19 @@ func (l *Log) serveList(w http.ResponseWriter, r *http.Request) {
 }
 
 func serveDiscovery(w http.ResponseWriter, _ *http.Request) {
-	write(w, http.StatusOK, metav1.APIResourceList{
+	write(w, http.StatusOK, Discovery())
+}
+
+// Discovery describes what Handler serves.
+func Discovery() metav1.APIResourceList {
+	return metav1.APIResourceList{
 		TypeMeta:     metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"},
 		GroupVersion: GroupVersion,
 		APIResources: []metav1.APIResource{{
 			Name: "decisions", SingularName: "decision", Namespaced: true, Kind: "Decision", Verbs: metav1.Verbs{"list"},
+			Group: "decisions.pintle.io", Version: "v1alpha1",
 		}},
-	})
+	}
 }
 
 func refuse(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
