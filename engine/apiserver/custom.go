@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/endpoints/discovery"
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
@@ -35,6 +36,9 @@ func newCustomResources(main *genericapiserver.Config, cfg *Config, delegate gen
 	c.RESTOptionsGetter = cfg.Registry.CustomResourceDefinitions()
 	c.MergedResourceConfig = extensions.DefaultAPIResourceConfigSource()
 	c.SkipOpenAPIInstallation = true
+	// Upstream's hook polls, and ends the process if the server is stopped before
+	// it is through; publish has one that does neither.
+	c.DisabledPostStartHooks = sets.NewString("crd-informer-synced")
 	// The definitions' own schema alone: server-side apply of a definition needs it.
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(
 		extensionsopenapi.GetOpenAPIDefinitions, apiopenapi.NewDefinitionNamer(extensions.Scheme))
@@ -54,8 +58,8 @@ func newCustomResources(main *genericapiserver.Config, cfg *Config, delegate gen
 }
 
 // publish keeps the group list and the OpenAPI documents of the main server in step
-// with the definitions.
-func (c *customResources) publish(main *genericapiserver.GenericAPIServer, docs *openapi.Service) error {
+// with the definitions. It closes complete when all stored definitions are known.
+func (c *customResources) publish(main *genericapiserver.GenericAPIServer, docs *openapi.Service, complete chan<- struct{}) error {
 	gv := apiextensionsv1.SchemeGroupVersion
 	main.DiscoveryGroupManager.AddGroup(apiGroup([]schema.GroupVersion{gv}))
 	main.AggregatedDiscoveryGroupManager.SetGroupVersionPriority(metav1.GroupVersion(gv), 16700, 15)
@@ -68,8 +72,17 @@ func (c *customResources) publish(main *genericapiserver.GenericAPIServer, docs 
 	if _, err := definitions.Informer().AddEventHandler(groups); err != nil {
 		return err
 	}
-	if docs == nil {
+	synced := definitions.Informer().HasSyncedChecker().Done()
+	err := main.AddPostStartHook("pintle/custom-resources", func(ctx genericapiserver.PostStartHookContext) error {
+		select {
+		case <-synced:
+			close(complete)
+		case <-ctx.Done():
+		}
 		return nil
+	})
+	if err != nil || docs == nil {
+		return err
 	}
 	return main.AddPostStartHook("pintle/custom-openapi", func(ctx genericapiserver.PostStartHookContext) error {
 		go openapiv2.NewController(definitions).Run(openapi.EmptySwagger(), docs.CustomV2, ctx.Done())

@@ -6,18 +6,19 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/request"
 )
 
-// notFound answers what nobody serves: 404, or 503 while not everything that could
-// serve it has come up.
-func notFound(codecs runtime.NegotiatedSerializer) http.Handler {
+// notFound answers what nobody serves: 404, or 503 while definitions of custom
+// resources, which might serve it, are still being read.
+func notFound(codecs runtime.NegotiatedSerializer, complete <-chan struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if filters.NoMuxAndDiscoveryIncompleteKey(req.Context()) {
+		select {
+		case <-complete:
 			http.NotFound(w, req)
 			return
+		default:
 		}
 		err := apierrors.NewServiceUnavailable("the request was made before all known HTTP paths were installed, please try again")
 		err.ErrStatus.Details.RetryAfterSeconds = 1

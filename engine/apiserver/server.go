@@ -47,7 +47,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{ready: make(chan struct{})}
-	delegate := genericapiserver.NewEmptyDelegateWithCustomHandler(notFound(cfg.Registry.Codecs()))
+	complete := make(chan struct{})
+	delegate := genericapiserver.NewEmptyDelegateWithCustomHandler(notFound(cfg.Registry.Codecs(), complete))
 	var custom *customResources
 	if cfg.Loopback != nil {
 		if custom, err = newCustomResources(generic, &cfg, delegate); err != nil {
@@ -64,10 +65,10 @@ func New(cfg Config) (*Server, error) {
 	if err := s.install(&cfg); err != nil {
 		return nil, fmt.Errorf("apiserver: %w", err)
 	}
-	if custom != nil {
-		if err := custom.publish(s.generic, cfg.OpenAPI); err != nil {
-			return nil, fmt.Errorf("apiserver: custom resources: %w", err)
-		}
+	if custom == nil {
+		close(complete)
+	} else if err := custom.publish(s.generic, cfg.OpenAPI, complete); err != nil {
+		return nil, fmt.Errorf("apiserver: custom resources: %w", err)
 	}
 	err = s.generic.AddPostStartHook("pintle/listening", func(genericapiserver.PostStartHookContext) error {
 		close(s.ready)
