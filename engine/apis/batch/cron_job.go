@@ -1,10 +1,16 @@
 package batch
 
 import (
+	"context"
+	"fmt"
 	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis"
@@ -21,6 +27,13 @@ func cronJobs() apis.Resource {
 		PrepareForCreate:       parts.Create,
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
+		Validate:               validateCronJob,
+		ValidateUpdate:         validateCronJobUpdate,
+		ValidateStatusUpdate: func(_ context.Context, c, old *batchv1.CronJob) field.ErrorList {
+			return validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+		},
+		WarningsOnCreate: func(_ context.Context, c *batchv1.CronJob) []string { return cronJobWarnings(c, nil) },
+		WarningsOnUpdate: func(_ context.Context, c, old *batchv1.CronJob) []string { return cronJobWarnings(c, old) },
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("CronJob"), Plural: "cronjobs", Singular: "cronjob", ShortNames: []string{"cj"}, Categories: []string{"all"}, Namespaced: true,
@@ -70,4 +83,15 @@ func cronJobColumns() []apis.Column {
 func titleBool(b bool) string {
 	s := strconv.FormatBool(b)
 	return string(s[0]-'a'+'A') + s[1:]
+}
+
+func cronJobWarnings(c, old *batchv1.CronJob) []string {
+	var out []string
+	var was *corev1.PodTemplateSpec
+	if old != nil {
+		was = &old.Spec.JobTemplate.Spec.Template
+	} else if bad := utilvalidation.IsDNS1123Label(c.Name); len(bad) > 0 {
+		out = append(out, fmt.Sprintf("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: %v", bad))
+	}
+	return append(out, core.PodTemplateWarnings(specPath.Child("jobTemplate", "spec", "template"), &c.Spec.JobTemplate.Spec.Template, was)...)
 }

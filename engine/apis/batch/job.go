@@ -12,7 +12,15 @@ import (
 
 func jobs() apis.Resource {
 	rules := apis.TypedRules[*batchv1.Job]{
-		Default: defaultJob,
+		Default:                defaultJob,
+		PrepareForCreate:       prepareJobCreate,
+		PrepareForUpdate:       prepareJobUpdate,
+		PrepareForStatusUpdate: prepareJobStatusUpdate,
+		Validate:               validateJob,
+		ValidateUpdate:         validateJobUpdate,
+		ValidateStatusUpdate:   validateJobStatusUpdate,
+		WarningsOnCreate:       jobCreateWarnings,
+		WarningsOnUpdate:       jobUpdateWarnings,
 	}.Rules()
 	rules.DefaultOrphan = true
 	return apis.Resource{

@@ -1,0 +1,95 @@
+package batch
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis/core"
+)
+
+// maxCronJobName leaves room for the time that job names end with.
+const maxCronJobName = 52
+
+var concurrencyPolicies = []batchv1.ConcurrencyPolicy{batchv1.AllowConcurrent, batchv1.ForbidConcurrent, batchv1.ReplaceConcurrent}
+
+func validateCronJob(_ context.Context, c *batchv1.CronJob) field.ErrorList {
+	errs := validation.ValidateObjectMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs = append(errs, validateCronJobSpec(&c.Spec, nil, specPath)...)
+	if len(c.Name) > maxCronJobName {
+		errs = append(errs, field.Invalid(metadata.Child("name"), c.Name, "must be no more than 52 characters"))
+	}
+	return errs
+}
+
+func validateCronJobUpdate(_ context.Context, c, old *batchv1.CronJob) field.ErrorList {
+	errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+	return append(errs, validateCronJobSpec(&c.Spec, &old.Spec, specPath)...)
+}
+
+func validateCronJobSpec(spec, old *batchv1.CronJobSpec, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	scheduleAt := at.Child("schedule")
+	if spec.Schedule == "" {
+		errs = append(errs, field.Required(scheduleAt, ""))
+	} else if old == nil || spec.Schedule != old.Schedule {
+		errs = append(errs, validateSchedule(spec.Schedule, scheduleAt)...)
+	}
+	if s := spec.StartingDeadlineSeconds; s != nil {
+		errs = append(errs, validation.ValidateNonnegativeField(*s, at.Child("startingDeadlineSeconds"))...)
+	}
+	if old == nil || !samePtr(spec.TimeZone, old.TimeZone) {
+		errs = append(errs, validateTimeZone(spec.TimeZone, at.Child("timeZone"))...)
+	}
+	switch p := spec.ConcurrencyPolicy; {
+	case p == "":
+		errs = append(errs, field.Required(at.Child("concurrencyPolicy"), ""))
+	case !slices.Contains(concurrencyPolicies, p):
+		errs = append(errs, field.NotSupported(at.Child("concurrencyPolicy"), p, concurrencyPolicies))
+	}
+	templateAt := at.Child("jobTemplate")
+	errs = append(errs, metavalidation.ValidateLabels(spec.JobTemplate.Labels, templateAt.Child("metadata", "labels"))...)
+	errs = append(errs, validateAnyJobSpec(&spec.JobTemplate.Spec, templateAt.Child("spec"))...)
+	if l := spec.SuccessfulJobsHistoryLimit; l != nil {
+		errs = append(errs, core.ValidateNotNegative(*l, at.Child("successfulJobsHistoryLimit"))...)
+	}
+	if l := spec.FailedJobsHistoryLimit; l != nil {
+		errs = append(errs, core.ValidateNotNegative(*l, at.Child("failedJobsHistoryLimit"))...)
+	}
+	return errs
+}
+
+func samePtr(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+
+func validateSchedule(s string, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if _, err := cron.ParseStandard(s); err != nil {
+		errs = append(errs, field.Invalid(at, s, err.Error()))
+	}
+	if strings.Contains(s, "TZ") {
+		errs = append(errs, field.Invalid(at, s, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"))
+	}
+	return errs
+}
+
+func validateTimeZone(zone *string, at *field.Path) field.ErrorList {
+	switch {
+	case zone == nil:
+		return nil
+	case *zone == "":
+		return field.ErrorList{field.Invalid(at, *zone, "timeZone must be nil or non-empty string")}
+	case strings.EqualFold(*zone, "local"):
+		return field.ErrorList{field.Invalid(at, *zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones")}
+	}
+	if _, err := time.LoadLocation(*zone); err != nil {
+		return field.ErrorList{field.Invalid(at, *zone, err.Error())}
+	}
+	return nil
+}
