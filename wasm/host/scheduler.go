@@ -10,6 +10,14 @@ import (
 	"github.com/pintle-io/pintle/wasm/abi"
 )
 
+// Fuel of a call: per unit of its work, several times what the default strategy
+// needs, and what it may use regardless, because a Go guest may have to collect
+// garbage. One fuel is about a third of a nanosecond.
+const (
+	workFuel = 100
+	baseFuel = 5_000_000
+)
+
 // Scheduler places pods by asking a module at level L2. It keeps one instance
 // whose memory holds a copy of the node columns and brings in only what changed,
 // and a warm spare for the moment that instance fails. It belongs to one
@@ -113,8 +121,8 @@ func (s *Scheduler) placeAll(snap *abi.Snapshot, b *abi.Batch) (abi.Answer, erro
 	}
 	s.results = s.results[:0]
 	answer := abi.Answer{}
-	for part := range parts(b, snap.Rows()) {
-		results, fuel, err := a.placePart(part.batch, part.work)
+	for part := range b.Parts(snap.Rows()) {
+		results, fuel, err := a.placePart(part.Batch, part.Work)
 		answer.Fuel += uint64(fuel)
 		if err != nil {
 			return answer, err
@@ -189,7 +197,7 @@ func (a *attached) placePart(b abi.Batch, work int64) ([]abi.Result, int64, erro
 	if !a.inst.Memory().Write(a.batch, a.buf) {
 		return nil, 0, fmt.Errorf("%w: its memory is gone", ErrAnswer)
 	}
-	code, fuel, err := a.call(a.place, placeFuel(work), uint64(a.batch), uint64(pods), uint64(a.out))
+	code, fuel, err := a.call(a.place, baseFuel+workFuel*work, uint64(a.batch), uint64(pods), uint64(a.out))
 	if err != nil {
 		return nil, fuel, err
 	}

@@ -117,17 +117,17 @@ func (r *reader) bulkOp(in *instruction) bool {
 	switch n {
 	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating truncation
 	case 8: // memory.init
-		in.cost, in.bulk = 10, 1
+		in.cost, in.bulk = 10, 4
 		r.u32()
 		r.byte()
 	case 9, 13: // data.drop, elem.drop
 		r.u32()
 	case 10: // memory.copy
-		in.cost, in.bulk = 10, 1
+		in.cost, in.bulk = 10, 4
 		r.byte()
 		r.byte()
 	case 11: // memory.fill
-		in.cost, in.bulk = 10, 1
+		in.cost, in.bulk = 10, 4
 		r.byte()
 	case 12, 14: // table.init, table.copy
 		in.cost, in.bulk = 10, 16

@@ -39,7 +39,12 @@ func (n *Native) Place(_ context.Context, s *abi.Snapshot, b *abi.Batch) (abi.An
 		n.results = make([]abi.Result, pods)
 	}
 	n.results = n.results[:pods]
-	n.strategy.Place(b, n.results)
+	rest := n.results
+	for part := range b.Parts(s.Rows()) {
+		count := part.Batch.Pods()
+		n.strategy.Place(&part.Batch, rest[:count])
+		rest = rest[count:]
+	}
 	for _, r := range n.results {
 		n.cursor.Dirty(int(r.Node))
 	}

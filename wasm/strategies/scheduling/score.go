@@ -1,41 +1,54 @@
 package scheduling
 
 import (
+	"math"
 	"math/bits"
 
 	"github.com/pintle-io/pintle/wasm/abi"
 )
 
-// scoreFixed fills s.fixed with the scores that placing pods of the class does
-// not change: taints, node affinity, image locality. They are normalised over the
-// rows that pass the filters when the class begins.
+// scoreFixed works out the scores that placing pods of the class does not change:
+// taints, node affinity, image locality, normalised over the rows that pass the
+// filters when the class begins. They are base plus, if there is more than that,
+// s.fixed.
 func (s *Strategy) scoreFixed() {
-	fixed := s.fixed[:s.rows]
-	clear(fixed)
-	var taints, masks bool
+	var taints, masks, images bool
 	for i := range s.class.Entries {
-		e := &s.class.Entries[i]
-		switch e.Op {
+		switch s.class.Entries[i].Op {
 		case abi.OpSoftTaint:
 			taints = true
 		case abi.OpPreferMask:
 			masks = true
 		case abi.OpImage:
-			image := s.view.U8(e.Column)
-			for r, v := range image {
-				fixed[r] += int32(v)
-			}
+			images = true
 		}
 	}
+	s.base, s.varies = 0, taints || masks || images
+	if !taints {
+		s.base = weightTaint * maxScore
+	}
+	if !s.varies {
+		return
+	}
+	clear(s.fixed[:s.rows])
 	if taints {
 		s.scoreTaints()
-	} else {
-		for i := range fixed {
-			fixed[i] += weightTaint * maxScore
-		}
 	}
 	if masks {
 		s.scoreMasks()
+	}
+	if images {
+		s.scoreImages()
+	}
+}
+
+func (s *Strategy) scoreImages() {
+	for i := range s.class.Entries {
+		if e := &s.class.Entries[i]; e.Op == abi.OpImage {
+			for r, v := range s.view.U8(e.Column) {
+				s.fixed[r] += int32(v)
+			}
+		}
 	}
 }
 
@@ -93,43 +106,49 @@ func scaled(n, top int32) int32 {
 	return maxScore * min(n, top) / top
 }
 
-// scoreRows fills s.score of the rows that pass the filters: s.fixed plus the
-// resource scores.
+// scoreRows fills s.score: the resource scores plus base and s.fixed. Rows that
+// are refused get a score too, which nobody reads: a branch would cost more.
 func (s *Strategy) scoreRows() {
 	allocC, allocM := s.view.I64(abi.Alloc.Column(abi.SlotCPU)), s.view.I64(abi.Alloc.Column(abi.SlotMemory))
 	freeC, freeM := s.view.I64(abi.Free.Column(abi.SlotCPU)), s.view.I64(abi.Free.Column(abi.SlotMemory))
 	scoreC, scoreM := s.view.I64(abi.ScoreFree.Column(abi.SlotCPU)), s.view.I64(abi.ScoreFree.Column(abi.SlotMemory))
-	n := len(allocC)
-	if len(allocM) < n || len(freeC) < n || len(freeM) < n || len(scoreC) < n || len(scoreM) < n {
-		copy(s.score[:s.rows], s.fixed)
-		return
-	}
-	fail, score, fixed := s.fail[:n], s.score[:n], s.fixed[:n]
-	allocM, freeC, freeM, scoreC, scoreM = allocM[:n], freeC[:n], freeM[:n], scoreC[:n], scoreM[:n]
+	n, score := len(allocC), s.score[:s.rows]
+	s.scored = n > 0 && len(allocM) == n && len(freeC) == n && len(freeM) == n && len(scoreC) == n && len(scoreM) == n
 	askC, askM := s.requests()
-	for i := range fail {
-		if fail[i] == 0 {
-			score[i] = fixed[i] + resourceScore(
-				float64(allocC[i]), float64(allocM[i]),
-				float64(scoreC[i]-s.class.ScoreCPU), float64(scoreM[i]-s.class.ScoreMemory),
-				float64(freeC[i]-askC), float64(freeM[i]-askM))
+	wantC, wantM, base := s.class.ScoreCPU, s.class.ScoreMemory, s.base
+	if s.scored {
+		allocM, freeC, freeM, scoreC, scoreM = allocM[:n], freeC[:n], freeM[:n], scoreC[:n], scoreM[:n]
+		score = score[:n]
+		for i := range allocC {
+			score[i] = base + resourceScore(allocC[i], allocM[i], scoreC[i]-wantC, scoreM[i]-wantM, freeC[i]-askC, freeM[i]-askM)
+		}
+	} else {
+		for i := range score {
+			score[i] = base
+		}
+	}
+	if s.varies {
+		for i, v := range s.fixed[:s.rows] {
+			score[i] += v
 		}
 	}
 }
 
 // rescoreRow is scoreRows for one row.
 func (s *Strategy) rescoreRow(row int) {
-	at := func(k abi.Kind, slot int) float64 {
-		if c := s.view.I64(k.Column(slot)); c != nil {
-			return float64(c[row])
-		}
-		return 0
+	s.score[row] = s.base
+	if s.varies {
+		s.score[row] += s.fixed[row]
 	}
+	if !s.scored {
+		return
+	}
+	at := func(k abi.Kind, slot int) int64 { return s.view.I64(k.Column(slot))[row] }
 	askC, askM := s.requests()
-	s.score[row] = s.fixed[row] + resourceScore(
+	s.score[row] += resourceScore(
 		at(abi.Alloc, abi.SlotCPU), at(abi.Alloc, abi.SlotMemory),
-		at(abi.ScoreFree, abi.SlotCPU)-float64(s.class.ScoreCPU), at(abi.ScoreFree, abi.SlotMemory)-float64(s.class.ScoreMemory),
-		at(abi.Free, abi.SlotCPU)-float64(askC), at(abi.Free, abi.SlotMemory)-float64(askM))
+		at(abi.ScoreFree, abi.SlotCPU)-s.class.ScoreCPU, at(abi.ScoreFree, abi.SlotMemory)-s.class.ScoreMemory,
+		at(abi.Free, abi.SlotCPU)-askC, at(abi.Free, abi.SlotMemory)-askM)
 }
 
 func (s *Strategy) requests() (cpu, memory int64) {
@@ -147,29 +166,18 @@ func (s *Strategy) requests() (cpu, memory int64) {
 }
 
 // resourceScore is least-allocated plus balanced-allocation, each 0 to 100, for
-// what would be left after placing. All amounts are whole numbers below 2^46, so
-// the quotients truncate exactly as integer division does.
-func resourceScore(allocC, allocM, scoreC, scoreM, leftC, leftM float64) int32 {
-	if allocC <= 0 || allocM <= 0 {
-		return 0
-	}
-	least := int32(0)
-	if scoreC > 0 {
-		least = int32(float64(scoreC*maxScore) / allocC)
-	}
-	if scoreM > 0 {
-		least += int32(float64(scoreM*maxScore) / allocM)
-	}
-	usedC, usedM := float64(allocC-leftC)/allocC, float64(allocM-leftM)/allocM
-	if usedC > 1 {
-		usedC = 1
-	}
-	if usedM > 1 {
-		usedM = 1
-	}
-	skew := usedC - usedM
-	if skew < 0 {
-		skew = -skew
-	}
-	return least/2 + int32(float64(float64(1-float64(skew/2))*maxScore))
+// what would be left after placing. Amounts are below 2^46, so the quotients
+// truncate exactly as integer division does. A resource that a node has none of
+// counts as one unit of it.
+func resourceScore(allocC, allocM, scoreC, scoreM, leftC, leftM int64) int32 {
+	allocC |= int64(uint64(allocC-1) >> 63)
+	allocM |= int64(uint64(allocM-1) >> 63)
+	c, m := float64(allocC), float64(allocM)
+	least := int32(float64(positive(scoreC)*maxScore)/c) + int32(float64(positive(scoreM)*maxScore)/m)
+	usedC, usedM := float64(float64(allocC-positive(leftC))/c), float64(float64(allocM-positive(leftM))/m)
+	skew := math.Abs(usedC - usedM)
+	return least>>1 + int32(float64(float64(1-float64(skew*0.5))*maxScore))
 }
+
+// positive is x, or 0 if x is below.
+func positive(x int64) int64 { return x &^ (x >> 63) }

@@ -24,7 +24,10 @@ type Strategy struct {
 	fail   []uint16  // per row: bit of each reason that refuses it
 	dfail  []uint16  // per row: the same for reasons that depend on domains
 	score  []int32   // per row: all scores but those of domains
-	fixed  []int32   // per row: scores that no placement of this batch changes
+	base   int32     // what the fixed scores of all rows have in common
+	varies bool      // fixed adds to base
+	scored bool      // the resource columns are there
+	fixed  []int32   // per row: scores that no placement of the class changes
 	raw    []float64 // per row: one score before it is normalised
 	soft   []int32   // per row: one integer score before it is normalised
 	heap   []uint64
@@ -131,30 +134,39 @@ func (s *Strategy) best(score []int32, fail []uint16) int {
 // each taken branch is an indirect jump.
 func bestOf(score []int32, fail []uint16, room []int64, turn, top int64) int64 {
 	fail, room = fail[:len(score)], room[:len(score)]
-	for i := range score {
-		refused := -int64(fail[i]) >> 63
-		r := room[i]
-		r &^= r >> 63
-		over := mostRoom - r
-		r += over & (over >> 63)
-		rank := int64(score[i])<<(roomBits+turnBits) | r<<turnBits | turn - int64(i) | refused
-		ahead := rank - top
+	n, i := len(score), 0
+	for ; i+2 <= n; i += 2 {
+		v, f, r := (*[2]int32)(score[i:]), (*[2]uint16)(fail[i:]), (*[2]int64)(room[i:])
+		ahead := rankOf(v[0], f[0], r[0], turn-int64(i)) - top
 		top += ahead &^ (ahead >> 63)
+		ahead = rankOf(v[1], f[1], r[1], turn-int64(i)-1) - top
+		top += ahead &^ (ahead >> 63)
+	}
+	if i < n {
+		top = max(top, rankOf(score[i], fail[i], room[i], turn-int64(i)))
 	}
 	return top
 }
 
-// rank is what bestOf computes, for one row that nothing refuses.
+// rankOf is the rank of a row, -1 if something refuses it.
+func rankOf(score int32, fail uint16, room, turn int64) int64 {
+	room = positive(room)
+	over := mostRoom - room
+	room += over & (over >> 63)
+	return int64(score)<<(roomBits+turnBits) | room<<turnBits | turn | -int64(fail)>>63
+}
+
+// rank is the rank of a row that nothing refuses.
 func (s *Strategy) rank(row int) uint64 {
 	room := int64(0)
 	if c := s.view.I64(abi.Free.Column(abi.SlotPods)); c != nil {
-		room = min(max(c[row], 0), mostRoom)
+		room = c[row]
 	}
 	turn := s.shift - row
 	if turn <= 0 {
 		turn += s.rows
 	}
-	return uint64(s.score[row])<<(roomBits+turnBits) | uint64(room)<<turnBits | uint64(turn)
+	return uint64(rankOf(s.score[row], 0, room, int64(turn)))
 }
 
 // row is the row of a rank.
