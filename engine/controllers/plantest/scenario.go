@@ -1,13 +1,17 @@
 package plantest
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"github.com/pintle-io/pintle/engine/apis/served"
@@ -15,7 +19,7 @@ import (
 )
 
 // Run runs the scenario files in testdata. Commands: apply (objects in YAML,
-// added or replaced), remove (the same), advance (a duration), plan (one plan and
+// added or replaced), edit (a merge patch with kind and name), remove, advance (a duration), plan (one plan and
 // its actions), settle (plans until one has nothing to do; only what they did is
 // shown). plan observes the world and plans; react, if not nil, lets the rest of
 // the world answer after each plan (pods become ready ...).
@@ -27,6 +31,8 @@ func Run(t *testing.T, plan func(w *World) reconcile.Result, react func(w *World
 			switch d.Cmd {
 			case "apply":
 				return each(t, d.Input, func(raw []byte) { w.Put(decode(t, raw)) })
+			case "edit":
+				return each(t, d.Input, func(raw []byte) { w.edit(t, raw) })
 			case "remove":
 				return each(t, d.Input, func(raw []byte) { w.Remove(decode(t, raw)) })
 			case "advance":
@@ -75,6 +81,41 @@ func each(t *testing.T, input string, do func(raw []byte)) string {
 		do([]byte(doc))
 	}
 	return "ok\n"
+}
+
+// edit merges fields into an existing object; a changed spec is a new generation.
+func (w *World) edit(t *testing.T, raw []byte) {
+	t.Helper()
+	k, _ := key(decode(t, raw))
+	old, ok := w.objects[k]
+	if !ok {
+		t.Fatalf("edit: there is no %s", k)
+	}
+	patch, err := yaml.YAMLToJSON(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := json.Marshal(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := jsonpatch.MergePatch(before, patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj := reflect.New(reflect.TypeOf(old).Elem()).Interface().(runtime.Object)
+	if err := json.Unmarshal(merged, obj); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range changes(old, obj) {
+		if strings.HasPrefix(change, "spec.") {
+			_, m := key(obj)
+			m.SetGeneration(m.GetGeneration() + 1)
+			break
+		}
+	}
+	obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	w.Put(obj)
 }
 
 func decode(t *testing.T, raw []byte) (obj runtime.Object) {
