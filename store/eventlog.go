@@ -10,11 +10,12 @@ import (
 )
 
 // Bounds of an event log: events younger than logFresh are kept while they fit
-// logMaxEvents and logMaxBytes; of older ones the last logMinEvents.
+// logMaxEvents and logMaxBytes (of encoded objects; decoded they take a few
+// times as much); of older ones the last logMinEvents.
 const (
 	logMinEvents = 256
 	logMaxEvents = 1 << 16
-	logMaxBytes  = 32 << 20
+	logMaxBytes  = 16 << 20
 	logFresh     = time.Minute
 )
 
@@ -25,7 +26,8 @@ type event struct {
 	// cur is the object after the change, nil if it was deleted; prev the one
 	// before, nil if it was created.
 	cur, prev *entry
-	size      int
+	// size is that of cur; prev is counted by the event before.
+	size int
 
 	versioner storage.Versioner
 	gone      struct {
@@ -109,14 +111,23 @@ func newEventLog(floor int64) *eventLog {
 func (l *eventLog) append(ev *event) {
 	l.events = append(l.events, ev)
 	l.bytes += ev.size
+	l.trim(ev.time)
+}
+
+// trim drops the events that are out of bounds.
+func (l *eventLog) trim(now time.Time) {
 	drop := 0
-	for rest := len(l.events); rest > 1 && l.crowded(rest, ev.time.Sub(l.events[drop].time)); rest-- {
+	for rest := len(l.events); rest > 1 && l.crowded(rest, now.Sub(l.events[drop].time)); rest-- {
 		l.bytes -= l.events[drop].size
 		l.floor = l.events[drop].rev
 		drop++
 	}
 	l.first += uint64(drop)
 	l.events = l.events[drop:]
+	if drop > logMinEvents {
+		// Let go of the array that still holds what was dropped.
+		l.events = append([]*event(nil), l.events...)
+	}
 }
 
 func (l *eventLog) crowded(n int, age time.Duration) bool {

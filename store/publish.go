@@ -48,17 +48,31 @@ func (r *Resource) applyLocked(e *kv.Event) {
 	} else {
 		ev.cur = r.publishedEntry(e)
 		ev.prev, _ = r.mu.tree.ReplaceOrInsert(ev.cur)
-		ev.size += ev.cur.head.Size
+		ev.size = ev.cur.head.Size
 		r.mu.size += int64(ev.cur.head.Size)
 	}
 	if ev.prev != nil {
-		ev.size += ev.prev.head.Size
 		r.mu.size -= int64(ev.prev.head.Size)
 	}
 	r.mu.snapshots.sealAt(e.Rev)
 	r.mu.lastRev, r.mu.lastEvent = e.Rev, e.Rev
 	r.mu.log.append(ev)
 	r.appendToGroupsLocked(ev)
+}
+
+// trim lets go of events and snapshots that have become old, which otherwise only
+// happens when something is written.
+func (r *Resource) trim(now time.Time) {
+	if !r.loaded.Load() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.snapshots.trim(now)
+	r.mu.log.trim(now)
+	for _, l := range r.mu.groups {
+		l.trim(now)
+	}
 }
 
 // publishedEntry is the entry of a put: the writer's, or one decoded here if the

@@ -44,9 +44,7 @@ func (s *snapshots) find(rev int64) *tree {
 
 func (s *snapshots) add(from, to int64, t *tree) {
 	now := time.Now()
-	s.kept = slices.DeleteFunc(s.kept, func(snap *snapshot) bool {
-		return now.Sub(snap.used) > snapshotMaxIdle && snap.to != math.MaxInt64
-	})
+	s.trim(now)
 	if len(s.kept) >= maxSnapshots {
 		s.kept = slices.Delete(s.kept, 0, 1)
 	}
@@ -57,6 +55,14 @@ func (s *snapshots) add(from, to int64, t *tree) {
 		at--
 	}
 	s.kept = slices.Insert(s.kept, at, snap)
+}
+
+// trim drops the snapshots nobody has used for a while, except the newest state,
+// which costs nothing.
+func (s *snapshots) trim(now time.Time) {
+	s.kept = slices.DeleteFunc(s.kept, func(snap *snapshot) bool {
+		return now.Sub(snap.used) > snapshotMaxIdle && snap.to != math.MaxInt64
+	})
 }
 
 // newestLocked is a clone of the index, shared until the next write.

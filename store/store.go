@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/feature"
@@ -61,7 +59,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	reportProgress.Do(func() {
 		feature.DefaultFeatureSupportChecker = progressSupport{feature.DefaultFeatureSupportChecker}
 	})
-	s.loops.Go(s.expireLoop)
+	s.loops.Go(s.tidyLoop)
 	return s, nil
 }
 
@@ -166,55 +164,4 @@ func (s *Store) publish(events []kv.Event) {
 		sh.to.publish(sh.events)
 	}
 	s.published.Store(events[len(events)-1].Rev)
-}
-
-const expireBatch = 500
-
-// expireLoop deletes objects whose time to live is over.
-func (s *Store) expireLoop() {
-	tick := time.NewTicker(s.opts.ExpiryInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := s.expire(time.Now().Unix()); err != nil && !errors.Is(err, context.Canceled) {
-			s.log.Warn("expired objects not deleted", "err", err)
-		}
-	}
-}
-
-func (s *Store) expire(now int64) error {
-	for {
-		keys, err := s.kv.Expired(now, expireBatch)
-		if err != nil {
-			return err
-		}
-		var deletes sync.WaitGroup
-		failures := make([]error, len(keys))
-		for i, key := range keys {
-			deletes.Go(func() { failures[i] = s.expireKey(key, now) })
-		}
-		deletes.Wait()
-		if err := errors.Join(failures...); err != nil || len(keys) < expireBatch {
-			return err
-		}
-	}
-}
-
-func (s *Store) expireKey(key string, now int64) error {
-	e, found, err := s.kv.Get(key, 0)
-	if err != nil || !found || e.Head.Expiry == 0 || e.Head.Expiry > now {
-		return err
-	}
-	_, err = s.kv.Write(s.ctx, kv.Txn{
-		Conds: []kv.Cond{{Key: key, ModRev: e.Head.ModRev}},
-		Ops:   []kv.Op{{Key: key, Delete: true}},
-	})
-	if isConflict(err) {
-		return nil
-	}
-	return err
 }

@@ -325,9 +325,6 @@ func TestWatchGroups(t *testing.T) {
 			}
 		}
 	}
-	if n := red.(*watcher).position; n != 4 {
-		t.Errorf("the indexed watch was handed %d events", n)
-	}
 	red.Stop()
 	space.Stop()
 	single.Stop()
@@ -336,6 +333,9 @@ func TestWatchGroups(t *testing.T) {
 	for range space.ResultChan() {
 	}
 	for range single.ResultChan() {
+	}
+	if n := red.(*watcher).position; n != 4 {
+		t.Errorf("the indexed watch was handed %d events", n)
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
