@@ -557,3 +557,5 @@ func TestChain(t *testing.T) {
 		t.Error("an empty configuration was accepted")
 	}
 }
+
+func pemOf(der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}) }

@@ -13,11 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -39,6 +40,10 @@ const (
 	CertificateSubject           = "CertificateSubjectRestriction"
 	DefaultIngressClass          = "DefaultIngressClass"
 	OwnerReferences              = "OwnerReferencesPermissionEnforcement"
+	MutatingPolicy               = "MutatingAdmissionPolicy"
+	MutatingWebhook              = "MutatingAdmissionWebhook"
+	ValidatingPolicy             = "ValidatingAdmissionPolicy"
+	ValidatingWebhook            = "ValidatingAdmissionWebhook"
 )
 
 // Config describes the chain. Informers, Client and Authorizer are required.
@@ -49,8 +54,15 @@ type Config struct {
 	Client kubernetes.Interface
 	// Authorizer answers the questions that plugins ask about the requester.
 	Authorizer authorizer.Authorizer
-	// Mapper finds the resource of an owner reference; nil guesses it by name.
-	Mapper meta.RESTMapper
+	// Mapper finds the resource of an owner reference; nil guesses it by name. With
+	// Dynamic, it finds the parameters of admission policies: if either is nil,
+	// those plugins are left out.
+	Mapper  meta.RESTMapper
+	Dynamic dynamic.Interface
+	// Loopback calls the server itself, for webhooks that point at it; may be nil.
+	Loopback *rest.Config
+	// Done ends what plugins of upstream run in the background; nil never does.
+	Done <-chan struct{}
 	// Disabled plugins, by name. Some wait for a controller to finish their work:
 	// TaintNodesByCondition for node lifecycle, StorageObjectInUseProtection for
 	// the protection controllers.
@@ -90,6 +102,9 @@ func New(cfg Config) (*Chain, error) {
 	if cfg.Informers == nil || cfg.Client == nil || cfg.Authorizer == nil {
 		return nil, errors.New("admission: Informers, Client and Authorizer are required")
 	}
+	if cfg.Done == nil {
+		cfg.Done = make(chan struct{})
+	}
 	b := &builder{Config: cfg, chain: &Chain{}}
 	if err := b.build(); err != nil {
 		return nil, fmt.Errorf("admission: %w", err)
@@ -105,6 +120,9 @@ type builder struct {
 
 func (b *builder) on(name string) bool {
 	if slices.Contains(b.Disabled, name) {
+		return false
+	}
+	if (name == MutatingPolicy || name == ValidatingPolicy) && (b.Mapper == nil || b.Dynamic == nil) {
 		return false
 	}
 	return !slices.Contains(offByDefault, name) || slices.Contains(b.Enabled, name)
@@ -127,7 +145,8 @@ func (b *builder) build() error {
 		if err != nil {
 			return err
 		}
-		if err := b.initialize(p); err != nil {
+		b.initialize(p)
+		if err := admission.ValidateInitialization(p); err != nil {
 			return err
 		}
 		b.add(NamespaceLifecycle, p)
@@ -145,12 +164,6 @@ func (b *builder) build() error {
 		b.add(fmt.Sprintf("extra %d", i), p)
 	}
 	return nil
-}
-
-// initialize hands an upstream plugin what it asks for.
-func (b *builder) initialize(p admission.Interface) error {
-	initializer.New(b.Client, nil, b.Informers, b.Authorizer, nil, nil, nil, b.Mapper).Initialize(p)
-	return admission.ValidateInitialization(p)
 }
 
 // plugins in upstream's order.
@@ -173,6 +186,10 @@ var plugins = []struct {
 	{CertificateSigning, newCertificateSigning},
 	{CertificateSubject, newCertificateSubject},
 	{DefaultIngressClass, newIngressClass},
+	{MutatingPolicy, newMutatingPolicy},
+	{MutatingWebhook, newMutatingWebhook},
+	{ValidatingPolicy, newValidatingPolicy},
+	{ValidatingWebhook, newValidatingWebhook},
 }
 
 // Handles implements admission.Interface.
@@ -180,11 +197,23 @@ func (c *Chain) Handles(op admission.Operation) bool {
 	return slices.ContainsFunc(c.plugins, func(p entry) bool { return p.Handles(op) })
 }
 
-// Admit implements admission.MutationInterface.
+// Admit implements admission.MutationInterface. A webhook that saw the object
+// before others changed it may ask for one more round.
 func (c *Chain) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	if err := c.waitForReady(ctx, a); err != nil {
 		return err
 	}
+	if err := c.admit(ctx, a, o); err != nil {
+		return err
+	}
+	if again := a.GetReinvocationContext(); again.ShouldReinvoke() {
+		again.SetIsReinvoke()
+		return c.admit(ctx, a, o)
+	}
+	return nil
+}
+
+func (c *Chain) admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	for _, p := range c.plugins {
 		if m, ok := p.Interface.(admission.MutationInterface); ok && p.Handles(a.GetOperation()) {
 			if err := m.Admit(ctx, a, o); err != nil {

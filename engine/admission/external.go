@@ -1,0 +1,159 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/initializer"
+	policymutating "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
+	policyvalidating "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	webhookinitializer "k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/apiserver/pkg/util/webhook"
+	corev1listers "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+// lazy stands for a plugin of upstream that acts by objects users write: webhook
+// configurations, admission policies. Such plugins bring CEL and HTTP machinery
+// along, so they are made when the first such object exists.
+type lazy struct {
+	*admission.Handler
+	objects cache.Store
+	plugin  func() (admission.Interface, error)
+}
+
+// Admit implements admission.MutationInterface.
+func (l *lazy) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	p, err := l.needed()
+	if err != nil {
+		return err
+	}
+	if m, ok := p.(admission.MutationInterface); ok {
+		return m.Admit(ctx, a, o)
+	}
+	return nil
+}
+
+// Validate implements admission.ValidationInterface.
+func (l *lazy) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	p, err := l.needed()
+	if err != nil {
+		return err
+	}
+	if v, ok := p.(admission.ValidationInterface); ok {
+		return v.Validate(ctx, a, o)
+	}
+	return nil
+}
+
+// needed returns nil while no object calls for the plugin.
+func (l *lazy) needed() (admission.Interface, error) {
+	if len(l.objects.ListKeys()) == 0 {
+		return nil, nil
+	}
+	p, err := l.plugin()
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return p, nil
+}
+
+// newLazy waits for the informer's objects before it makes a plugin, and gives the
+// plugin what it asks for.
+func newLazy(b *builder, objects cache.SharedIndexInformer, make func() (admission.Interface, error)) *lazy {
+	b.uses(objects)
+	return &lazy{
+		Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete, admission.Connect),
+		objects: objects.GetStore(),
+		plugin: sync.OnceValues(func() (admission.Interface, error) {
+			p, err := make()
+			if err != nil {
+				return nil, err
+			}
+			b.initialize(p)
+			return p, admission.ValidateInitialization(p)
+		}),
+	}
+}
+
+func newMutatingWebhook(b *builder) (admission.Interface, error) {
+	informer := b.Informers.Admissionregistration().V1().MutatingWebhookConfigurations().Informer()
+	return newLazy(b, informer, func() (admission.Interface, error) { return mutating.NewMutatingWebhook(nil) }), nil
+}
+
+func newValidatingWebhook(b *builder) (admission.Interface, error) {
+	informer := b.Informers.Admissionregistration().V1().ValidatingWebhookConfigurations().Informer()
+	return newLazy(b, informer, func() (admission.Interface, error) { return validating.NewValidatingAdmissionWebhook(nil) }), nil
+}
+
+func newMutatingPolicy(b *builder) (admission.Interface, error) {
+	group := b.Informers.Admissionregistration().V1()
+	b.uses(group.MutatingAdmissionPolicyBindings().Informer())
+	return newLazy(b, group.MutatingAdmissionPolicies().Informer(), func() (admission.Interface, error) {
+		return policymutating.NewPlugin(nil)
+	}), nil
+}
+
+func newValidatingPolicy(b *builder) (admission.Interface, error) {
+	group := b.Informers.Admissionregistration().V1()
+	b.uses(group.ValidatingAdmissionPolicyBindings().Informer())
+	return newLazy(b, group.ValidatingAdmissionPolicies().Informer(), func() (admission.Interface, error) {
+		return policyvalidating.NewPlugin(nil)
+	}), nil
+}
+
+// initialize hands a plugin of upstream what it asks for.
+func (b *builder) initialize(p admission.Interface) {
+	initializer.New(b.Client, b.Dynamic, b.Informers, b.Authorizer,
+		utilfeature.DefaultFeatureGate, compatibility.DefaultBuildEffectiveVersion(), b.Done, b.Mapper).Initialize(p)
+	webhookinitializer.NewPluginInitializer(
+		func(delegate webhook.AuthenticationInfoResolver) webhook.AuthenticationInfoResolver {
+			return inCluster{delegate, b.Loopback}
+		},
+		services{b.Informers.Core().V1().Services().Lister()},
+	).Initialize(p)
+}
+
+// inCluster lets a webhook that is the API server itself be called in process.
+type inCluster struct {
+	webhook.AuthenticationInfoResolver
+	loopback *rest.Config
+}
+
+// ClientConfigForService implements webhook.AuthenticationInfoResolver.
+func (r inCluster) ClientConfigForService(name, namespace string, port int) (*rest.Config, error) {
+	if r.loopback != nil && name == "kubernetes" && namespace == "default" && port == 443 {
+		return r.loopback, nil
+	}
+	return r.AuthenticationInfoResolver.ClientConfigForService(name, namespace, port)
+}
+
+// services finds the services of webhooks by their cluster address: the server
+// does not ask the cluster's DNS.
+type services struct {
+	lister corev1listers.ServiceLister
+}
+
+// ResolveEndpoint implements webhook.ServiceResolver.
+func (s services) ResolveEndpoint(namespace, name string, port int32) (*url.URL, error) {
+	service, err := s.lister.Services(namespace).Get(name)
+	if err != nil {
+		return nil, err
+	}
+	ip := net.ParseIP(service.Spec.ClusterIP)
+	if ip == nil {
+		return nil, fmt.Errorf("service %s/%s has no cluster address", namespace, name)
+	}
+	return &url.URL{Scheme: "https", Host: net.JoinHostPort(ip.String(), strconv.Itoa(int(port)))}, nil
+}
