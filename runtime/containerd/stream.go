@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,8 @@ type stream struct {
 	pipes []io.Closer
 	done  chan struct{}
 	outs  [2]fanout // stdout, stderr
+	// closed is set before the pipes are closed on this side.
+	closed atomic.Bool
 }
 
 func (r *Runtime) fifos(id string, f ioFlags) cio.Config {
@@ -87,7 +90,7 @@ func (r *Runtime) openStream(id string, f ioFlags, logPath string) (*stream, err
 		name := [2]string{logs.Stdout, logs.Stderr}[i]
 		wg.Go(func() {
 			tee := io.TeeReader(src, &s.outs[i])
-			if err := w.Copy(name, tee); err != nil {
+			if err := w.Copy(name, tee); err != nil && !s.closed.Load() {
 				r.cfg.Logger.Error("write container log", "path", logPath, "err", err)
 				// A full disk must not block the container.
 				_, _ = io.Copy(io.Discard, tee)
@@ -147,6 +150,7 @@ func (r *Runtime) closeStream(id string) {
 }
 
 func (s *stream) close() {
+	s.closed.Store(true)
 	for _, p := range s.pipes {
 		// Closing what may be closed already.
 		_ = p.Close()
