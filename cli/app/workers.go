@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 
 	"golang.org/x/sync/errgroup"
@@ -35,7 +36,7 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log) error {
 	events := reconcile.NewEvents(c.client)
 	all, err := controllers.All(controllers.Deps{
 		Env:    reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers")},
-		RootCA: c.pki.CA(), Signer: c.pki,
+		RootCA: c.pki.CA(), Signer: c.pki, ClusterCIDR: netip.MustParsePrefix(PodCIDR),
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/garbage"
 	"github.com/pintle-io/pintle/engine/controllers/job"
 	"github.com/pintle-io/pintle/engine/controllers/namespace"
+	"github.com/pintle-io/pintle/engine/controllers/nodeipam"
 	"github.com/pintle-io/pintle/engine/controllers/nodelifecycle"
 	"github.com/pintle-io/pintle/engine/controllers/podgc"
 	"github.com/pintle-io/pintle/engine/controllers/replicaset"
@@ -35,6 +37,9 @@ type Deps struct {
 	RootCA []byte
 	// Signer signs certificate requests; without it none is approved or signed.
 	Signer csr.Signer
+	// ClusterCIDR is the range that nodes' pod ranges are cut from; without it
+	// nodes are given none.
+	ClusterCIDR netip.Prefix
 }
 
 // All builds every controller. It registers their informers, so the informer
@@ -61,6 +66,9 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 	}
 	if d.Signer != nil {
 		builders = append(builders, func() (*reconcile.Controller, error) { return csr.New(d.Env, d.Signer) })
+	}
+	if d.ClusterCIDR.IsValid() {
+		builders = append(builders, func() (*reconcile.Controller, error) { return nodeipam.New(d.Env, d.ClusterCIDR) })
 	}
 	var all []*reconcile.Controller
 	for _, build := range builders {
