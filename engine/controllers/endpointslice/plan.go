@@ -56,6 +56,7 @@ func Plan(o Observed) reconcile.Result {
 		return result
 	}
 	bySlice, orphans := assign(o, groups(o))
+	orphans = reuse(bySlice, orphans, o.Service)
 	for _, slice := range orphans {
 		result.Add(reconcile.DeleteOf(resource, slice))
 	}
@@ -142,6 +143,24 @@ func assign(o Observed, wanted []*group) (out []*packed, orphans []*discoveryv1.
 	return out, orphans
 }
 
+// reuse turns a slice that would be deleted and one that would be created into
+// one update, and returns the slices still to delete.
+func reuse(wanted []*packed, orphans []*discoveryv1.EndpointSlice, svc *corev1.Service) []*discoveryv1.EndpointSlice {
+	for _, p := range wanted {
+		if p.was != nil {
+			continue
+		}
+		i := slices.IndexFunc(orphans, func(slice *discoveryv1.EndpointSlice) bool {
+			return slice.AddressType == p.group.family && metav1.IsControlledBy(slice, svc)
+		})
+		if i >= 0 {
+			p.was, p.changed = orphans[i], true
+			orphans = slices.Delete(orphans, i, i+1)
+		}
+	}
+	return orphans
+}
+
 func sorted(in []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
 	out := slices.Clone(in)
 	slices.SortFunc(out, func(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
@@ -215,6 +234,7 @@ func (p *packed) act(result *reconcile.Result, o Observed) {
 	}
 	slice := p.was.DeepCopy()
 	slice.Labels = labels
+	slice.Ports = p.group.ports
 	slice.Endpoints = p.endpoints
 	p.trigger(slice, o)
 	result.Add(reconcile.Update{Object: slice})

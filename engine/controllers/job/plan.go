@@ -124,7 +124,9 @@ func (p *plan) start() {
 		s.StartTime = ptr.To(metav1.NewTime(p.now))
 	}
 	if limit := p.job.Spec.ActiveDeadlineSeconds; limit != nil {
-		p.RequeueIn(s.StartTime.Add(time.Duration(*limit) * time.Second).Sub(p.now))
+		if wait := s.StartTime.Add(time.Duration(*limit) * time.Second).Sub(p.now); wait > 0 {
+			p.RequeueIn(wait)
+		}
 	}
 }
 
