@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/utils/ptr"
 
@@ -26,26 +25,18 @@ func jobColumns() []apis.Column {
 }
 
 func jobStatus(j *batchv1.Job) string {
-	has := func(t batchv1.JobConditionType) bool {
-		for i := range j.Status.Conditions {
-			if j.Status.Conditions[i].Type == t {
-				return j.Status.Conditions[i].Status == corev1.ConditionTrue
-			}
-		}
-		return false
-	}
 	switch {
-	case has(batchv1.JobComplete):
+	case has(&j.Status, batchv1.JobComplete):
 		return "Complete"
-	case has(batchv1.JobFailed):
+	case has(&j.Status, batchv1.JobFailed):
 		return "Failed"
 	case j.DeletionTimestamp != nil:
 		return "Terminating"
-	case has(batchv1.JobSuspended):
+	case has(&j.Status, batchv1.JobSuspended):
 		return "Suspended"
-	case has(batchv1.JobFailureTarget):
+	case has(&j.Status, batchv1.JobFailureTarget):
 		return "FailureTarget"
-	case has(batchv1.JobSuccessCriteriaMet):
+	case has(&j.Status, batchv1.JobSuccessCriteriaMet):
 		return "SuccessCriteriaMet"
 	default:
 		return "Running"

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"maps"
 	"math"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -26,19 +27,9 @@ func defaultJob(j *batchv1.Job) {
 	}
 	setDefaultPtr(&spec.PodReplacementPolicy, batchv1.TerminatingOrFailed)
 	if len(j.Labels) == 0 && spec.Template.Labels != nil {
-		j.Labels = copyLabels(spec.Template.Labels)
+		j.Labels = maps.Clone(spec.Template.Labels) // apart: the template gets more labels on create
 	}
 	defaultJobSpec(spec)
-}
-
-// copyLabels keeps the labels of the job apart from those of its template,
-// because the latter get more on create.
-func copyLabels(labels map[string]string) map[string]string {
-	out := make(map[string]string, len(labels))
-	for k, v := range labels {
-		out[k] = v
-	}
-	return out
 }
 
 // defaultJobSpec fills what jobs and the templates of cron jobs have in common.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"maps"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,10 +79,10 @@ func defaultReplicationController(rc *corev1.ReplicationController) {
 		return
 	}
 	if len(rc.Spec.Selector) == 0 {
-		rc.Spec.Selector = t.Labels
+		rc.Spec.Selector = maps.Clone(t.Labels)
 	}
 	if len(rc.Labels) == 0 {
-		rc.Labels = t.Labels
+		rc.Labels = maps.Clone(t.Labels)
 	}
 }
 
