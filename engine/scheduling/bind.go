@@ -86,12 +86,13 @@ func (s *Scheduler) observeBound(r *bindResult, now time.Time) {
 type report struct {
 	pod     *corev1.Pod
 	message string
+	node    string // nominated, if others were evicted for the pod
 }
 
 // report has the workers write; if they are behind, the next attempt tells.
-func (s *Scheduler) report(p *pending, message string) {
+func (s *Scheduler) report(p *pending, message, node string) {
 	select {
-	case s.reports <- report{p.pod, message}:
+	case s.reports <- report{p.pod, message, node}:
 	default:
 	}
 }

@@ -53,6 +53,8 @@ type nodeInfo struct {
 	requested        []int64 // by resource slot
 	scoreCPU, scoreM int64
 	ports            map[hostPort]int
+
+	nominee types.UID // the pod that others on this node were evicted for
 }
 
 // podInfo is a pod that takes room on a node.
@@ -61,6 +63,7 @@ type podInfo struct {
 	class   *class
 	node    *nodeInfo
 	assumed bool // chosen, but the API does not say so yet
+	doomed  bool // deleted to make room for another pod
 }
 
 func newCluster() *cluster {

@@ -10,7 +10,7 @@ import (
 
 // writeCondition sets PodScheduled=False unless it says the same already.
 func (s *Scheduler) writeCondition(ctx context.Context, r report) error {
-	if said(r.pod, r.message) {
+	if r.node == "" && said(r.pod, r.message) {
 		return nil
 	}
 	_, err := s.config.Client.UpdateFunc(ctx, podsResource, r.pod.Namespace, r.pod.Name, "status", func(obj runtime.Object) error {
@@ -18,7 +18,13 @@ func (s *Scheduler) writeCondition(ctx context.Context, r report) error {
 		if !ok || pod.UID != r.pod.UID || pod.Spec.NodeName != "" {
 			return nil
 		}
-		setUnschedulable(&pod.Status, r.message, metav1.Now())
+		if r.node != "" {
+			pod.Status.NominatedNodeName = r.node
+		}
+		setCondition(&pod.Status, corev1.PodCondition{
+			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+			Message: r.message, LastTransitionTime: metav1.Now(),
+		})
 		return nil
 	})
 	return err
@@ -34,11 +40,8 @@ func said(pod *corev1.Pod, message string) bool {
 	return false
 }
 
-func setUnschedulable(status *corev1.PodStatus, message string, now metav1.Time) {
-	want := corev1.PodCondition{
-		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
-		Message: message, LastTransitionTime: now,
-	}
+// setCondition sets a condition; its transition time stays if the status does.
+func setCondition(status *corev1.PodStatus, want corev1.PodCondition) {
 	for i := range status.Conditions {
 		c := &status.Conditions[i]
 		if c.Type != want.Type {

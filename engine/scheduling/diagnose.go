@@ -11,6 +11,7 @@ import (
 // diagnosis is why a class fits no node.
 type diagnosis struct {
 	fits    int // nodes that would do after all
+	helpful int // nodes where only what other pods hold is in the way
 	failed  reasons
 	reasons []decision.Reason
 	message string
@@ -30,6 +31,9 @@ func (s *Scheduler) diagnose(cl *class) *diagnosis {
 			continue
 		}
 		d.failed |= failed
+		if failed&^freed == 0 {
+			d.helpful++
+		}
 		for _, m := range s.cluster.messages(cl, n, failed) {
 			counts[m]++
 		}

@@ -14,6 +14,7 @@ type event struct {
 	oldNode, newNode *corev1.Node // add: old nil; delete: new nil
 	oldPod, newPod   *corev1.Pod
 	bound            *bindResult
+	spared           *corev1.Pod // a victim that could not be deleted
 }
 
 // inbox carries events to the loop: never blocks a sender, keeps order.

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/sets"
 	schedulinghelper "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
@@ -136,8 +137,7 @@ func (c *cluster) addSpread(cl *class, t *corev1.TopologySpreadConstraint) {
 	if err != nil {
 		return // validation admits no such selector
 	}
-	s := podSelector{selector: selector}
-	s.namespaces = s.namespaces.Insert(cl.sample.Namespace)
+	s := podSelector{selector: selector, namespaces: sets.New(cl.sample.Namespace)}
 	n := need{op: abi.OpSpread, key: c.key(t.TopologyKey), maxSkew: int64(t.MaxSkew), minDomains: 1}
 	if t.WhenUnsatisfiable == corev1.ScheduleAnyway {
 		n.op = abi.OpSpreadSoft

@@ -30,6 +30,10 @@ func (s *Scheduler) observe(e event, now time.Time) {
 		if s.cluster.unplace(e.oldPod.UID) {
 			s.queue.cured(freed, now)
 		}
+	case e.spared != nil:
+		if p := s.cluster.pods[e.spared.UID]; p != nil {
+			p.doomed = false
+		}
 	case e.bound != nil:
 		s.observeBound(e.bound, now)
 	}

@@ -199,10 +199,20 @@ func (s *Scheduler) assume(p *pending, n *nodeInfo, r abi.Result, in decisionInp
 
 // refuse parks the pod and reports why.
 func (s *Scheduler) refuse(p *pending, d *diagnosis, in decisionInput) decision.Record {
+	message, node := d.message, ""
+	if s.cluster.present > 0 {
+		var more string
+		if node, more = s.preempt(p, d, in.now); more != "" {
+			message += " " + more
+		}
+	}
 	s.queue.giveUp(p, d.failed, in.now)
-	s.report(p, d.message)
+	if node != "" {
+		p.ready = in.now // as soon as the victims are gone
+	}
+	s.report(p, message, node)
 	rec := in.record(p)
-	rec.Verdict, rec.Candidates, rec.Reasons, rec.Message = decision.Unschedulable, s.cluster.present, d.reasons, d.message
+	rec.Verdict, rec.Candidates, rec.Reasons, rec.Message = decision.Unschedulable, s.cluster.present, d.reasons, message
 	return rec
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
+	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/pintle-io/pintle/engine/decision"
@@ -37,7 +38,8 @@ type Placer interface {
 	Place(ctx context.Context, s *abi.Snapshot, b *abi.Batch) (abi.Answer, error)
 }
 
-// Config of a Scheduler. Placer, Name and Seed are optional.
+// Config of a Scheduler. Placer, Budgets, Name and Seed are
+// optional.
 type Config struct {
 	Client    Client
 	Informers informers.SharedInformerFactory
@@ -46,7 +48,9 @@ type Config struct {
 	Placer, Fallback Placer
 	Decisions        *decision.Log
 	Recorder         record.EventRecorder
-	Logger           *slog.Logger
+	// Budgets, if set, are heeded when pods are preempted.
+	Budgets policylisters.PodDisruptionBudgetLister
+	Logger  *slog.Logger
 	// Name is the schedulerName served; empty selects DefaultName.
 	Name string
 	// Seed breaks ties between equal nodes.
@@ -73,9 +77,10 @@ type Scheduler struct {
 	guard   guard
 	seed    uint64
 
-	bindings chan binding
-	reports  chan report
-	stopped  chan struct{} // closed when Run is to end
+	bindings  chan binding
+	reports   chan report
+	evictions chan eviction
+	stopped   chan struct{} // closed when Run is to end
 }
 
 // New returns a scheduler and subscribes it to the informers, which the caller
@@ -91,7 +96,7 @@ func New(c Config) (*Scheduler, error) {
 		config: c, inbox: newInbox(), cluster: newCluster(), queue: newQueue(), seed: c.Seed,
 		guard:    guard{placer: c.Placer, fallback: c.Fallback},
 		bindings: make(chan binding, 2*batchPods), reports: make(chan report, 2*batchPods),
-		stopped: make(chan struct{}),
+		evictions: make(chan eviction, batchPods), stopped: make(chan struct{}),
 	}
 	if err := s.subscribe(); err != nil {
 		return nil, err
@@ -116,6 +121,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	for range reportWorkers {
 		g.Go(func() error { return s.reportLoop(ctx) })
 	}
+	g.Go(func() error { return s.evictLoop(ctx) })
 	g.Go(func() error { return s.loop(ctx) })
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {

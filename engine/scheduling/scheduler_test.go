@@ -56,17 +56,20 @@ func TestWaitsForWhatItLacks(t *testing.T) {
 		"cpu and taint": {
 			[]*corev1.Node{makeNode("n0", small), makeNode("n1", small), makeNode("n2", small), makeNode("n3", tainted), makeNode("n4", tainted)},
 			makePod("p", asking(corev1.ResourceCPU, "2")),
-			"0/5 nodes are available: 2 node(s) had untolerated taint(s), 3 Insufficient cpu.",
+			"0/5 nodes are available: 2 node(s) had untolerated taint(s), 3 Insufficient cpu. " +
+				"preemption: 0/5 nodes are available: 2 Preemption is not helpful for scheduling, 3 No preemption victims found for incoming pod.",
 			makeNode("n3"),
 		},
 		"selector": {
 			[]*corev1.Node{makeNode("n0", inZone("a")), makeNode("n1", cordoned, inZone("b"))}, makePod("p", zone),
-			"0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) were unschedulable.",
+			"0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) were unschedulable. " +
+				"preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
 			makeNode("n1", inZone("b")),
 		},
 		"extended resource": {
 			[]*corev1.Node{makeNode("n0")}, makePod("p", asking("example.com/gpu", "1")),
-			"0/1 nodes are available: 1 Insufficient example.com/gpu.",
+			"0/1 nodes are available: 1 Insufficient example.com/gpu. " +
+				"preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
 			makeNode("n0", func(n *corev1.Node) { n.Status.Allocatable["example.com/gpu"] = resource.MustParse("2") }),
 		},
 	} {
