@@ -33,7 +33,7 @@ type Verdict struct {
 	DryRun            bool
 
 	// Message is the rule's. Field (a path into the object) and Cure (what to do)
-	// are set if the rule gives them in its details.
+	// are set if the rule gives them in its details, as those of the library do.
 	Message, Field, Cure string
 }
 
@@ -50,9 +50,11 @@ func (v Verdict) String() string {
 		b.WriteString(v.Field + ": ")
 	}
 	b.WriteString(v.Message)
-	if v.Cure != "" {
-		b.WriteString("; " + v.Cure)
+	cure := v.Cure
+	if cure == "" {
+		cure = fmt.Sprintf("see what it asks for: kubectl get %s %s -o yaml", strings.ToLower(v.Policy), v.Name)
 	}
+	b.WriteString("; " + cure)
 	return b.String()
 }
 
