@@ -87,14 +87,20 @@ func callRegister(r *Resource, op registerOp) (registerResult, error) {
 // What concurrent callers see of one object is what some order of their calls,
 // true to their times, would show.
 func TestLinearizable(t *testing.T) {
-	r := configMaps(t, openStore(t, Options{FS: vfs.NewMem()}))
-	const clients, calls = 6, 60
+	// Several short histories: the check is exponential in concurrency.
+	for round := range uint64(8) {
+		checkLinearizable(t, configMaps(t, openStore(t, Options{FS: vfs.NewMem()})), round)
+	}
+}
+
+func checkLinearizable(t *testing.T, r *Resource, seed uint64) {
+	const clients, calls = 4, 25
 	start := time.Now()
 	histories := make([][]porcupine.Operation, clients)
 	var group sync.WaitGroup
 	for c := range clients {
 		group.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(c), 7))
+			rng := rand.New(rand.NewPCG(uint64(c), seed))
 			kinds := []string{"create", "set", "set", "delete", "get", "get", "list"}
 			for i := range calls {
 				op := registerOp{kind: kinds[rng.IntN(len(kinds))], value: fmt.Sprintf("%d-%d", c, i)}

@@ -2,19 +2,12 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"reflect"
 	goruntime "runtime"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
-
-	"github.com/pintle-io/pintle/store/kv"
 )
 
 // Get implements storage.Interface. It is answered from memory and reflects
@@ -55,192 +48,14 @@ func (r *Resource) waitForMinimum(resourceVersion string) error {
 	if durable := r.store.kv.Revision(); int64(minimum) > durable {
 		return storage.NewTooLargeResourceVersionError(minimum, uint64(durable), 0)
 	}
-	for r.store.published.Load() < int64(minimum) {
-		goruntime.Gosched()
-	}
+	r.waitForPublication(int64(minimum))
 	return nil
 }
 
-// GetList implements storage.Interface. listObj may be an *ObjectList.
-func (r *Resource) GetList(_ context.Context, key string, opts storage.ListOptions, listObj runtime.Object) error {
-	key, err := storage.PrepareKey(r.prefix, key, opts.Recursive)
-	if err != nil {
-		return err
-	}
-	sink, err := newListSink(listObj)
-	if err != nil {
-		return err
-	}
-	withRev, start, err := storage.ValidateListOptions(key, r.versioner, opts)
-	if err != nil {
-		return err
-	}
-	if err := r.ready(); err != nil {
-		return err
-	}
-	state, rev, err := r.listState(key, withRev, opts)
-	if err != nil {
-		return err
-	}
-	if key == r.prefix && opts.Predicate.Limit <= 0 && opts.Predicate.Empty() {
-		sink.expect(state.Len())
-	}
-	page, err := fillPage(state, key, start, opts, sink)
-	if err != nil {
-		return err
-	}
-	token, remaining, err := storage.PrepareContinueToken(page.lastKey, key, rev, page.remaining, page.more, opts)
-	if err != nil {
-		return err
-	}
-	sink.finish()
-	if err := r.versioner.UpdateList(listObj, uint64(rev), token, remaining); err != nil {
-		return err
-	}
-	opts.Predicate.SetShardInfoOnList(listObj)
-	return nil
-}
-
-// listState picks the state of the index a list is to show.
-func (r *Resource) listState(key string, withRev int64, opts storage.ListOptions) (*tree, int64, error) {
-	if withRev <= 0 {
-		if opts.Predicate.Continue == "" {
-			if err := r.waitForMinimum(opts.ResourceVersion); err != nil {
-				return nil, 0, err
-			}
-		}
-		state, rev := r.newest()
-		return state, rev, nil
-	}
-	if durable := r.store.kv.Revision(); withRev > durable {
-		return nil, 0, storage.NewTooLargeResourceVersionError(uint64(withRev), uint64(durable), 0)
-	}
-	for r.store.published.Load() < withRev {
+// waitForPublication waits until a durable revision is published, which takes
+// no longer than the memory work of one batch.
+func (r *Resource) waitForPublication(rev int64) {
+	for r.store.published.Load() < rev {
 		goruntime.Gosched()
-	}
-	state, err := r.stateAt(withRev)
-	if errors.Is(err, kv.ErrCompacted) {
-		continueKey := ""
-		if opts.Predicate.Continue != "" {
-			continueKey, _, _ = storage.DecodeContinue(opts.Predicate.Continue, key)
-		}
-		return nil, 0, expiredError(key, continueKey)
-	}
-	return state, withRev, err
-}
-
-// page is what a list found besides the items.
-type page struct {
-	lastKey string
-	more    bool
-	// remaining counts the keys from the start of the page to the end of the
-	// range; kept only for unfiltered pages, where it is shown.
-	remaining int64
-}
-
-func fillPage(state *tree, key, start string, opts storage.ListOptions, sink *listSink) (page, error) {
-	if !opts.Recursive {
-		e, ok := state.Get(&entry{key: key})
-		if !ok {
-			return page{}, nil
-		}
-		_, err := sink.add(e, &opts.Predicate)
-		return page{lastKey: key}, err
-	}
-	var p page
-	var failure error
-	limit, counting := opts.Predicate.Limit, opts.Predicate.Empty()
-	ascend(state, key, start, func(e *entry) bool {
-		p.remaining++
-		if p.more {
-			return counting
-		}
-		if limit > 0 && int64(sink.len()) >= limit {
-			p.more = true
-			return counting
-		}
-		p.lastKey = e.key
-		_, failure = sink.add(e, &opts.Predicate)
-		return failure == nil
-	})
-	return p, failure
-}
-
-// listSink appends objects to the items of a list.
-type listSink struct {
-	shared *ObjectList
-	maps   *unstructured.UnstructuredList
-	items  reflect.Value // of another list type
-}
-
-func newListSink(listObj runtime.Object) (*listSink, error) {
-	switch l := listObj.(type) {
-	case *ObjectList:
-		l.Items = l.Items[:0]
-		return &listSink{shared: l}, nil
-	case *unstructured.UnstructuredList:
-		return &listSink{maps: l}, nil
-	}
-	ptr, err := meta.GetItemsPtr(listObj)
-	if err != nil {
-		return nil, err
-	}
-	v, err := conversion.EnforcePtr(ptr)
-	if err != nil || v.Kind() != reflect.Slice || v.Type().Elem().Kind() != reflect.Struct {
-		return nil, fmt.Errorf("need a list of structs, got %T: %w", listObj, err)
-	}
-	return &listSink{items: v}, nil
-}
-
-func (s *listSink) len() int {
-	switch {
-	case s.shared != nil:
-		return len(s.shared.Items)
-	case s.maps != nil:
-		return len(s.maps.Items)
-	}
-	return s.items.Len()
-}
-
-func (s *listSink) expect(n int) {
-	if s.items.IsValid() && s.items.Cap() < n {
-		s.items.Set(reflect.MakeSlice(s.items.Type(), 0, n))
-	}
-}
-
-// add appends the object of e if it matches.
-func (s *listSink) add(e *entry, pred *storage.SelectionPredicate) (bool, error) {
-	if e.err != nil {
-		return false, itemError(e)
-	}
-	if matched, err := pred.Matches(e.obj); err != nil || !matched {
-		// An object whose attributes cannot be read is not selected.
-		return false, nil //nolint:nilerr
-	}
-	switch {
-	case s.shared != nil:
-		s.shared.Items = append(s.shared.Items, e.obj)
-	case s.maps != nil:
-		s.maps.Items = append(s.maps.Items, *shallowCopy(e.obj).(*unstructured.Unstructured))
-	default:
-		item := reflect.ValueOf(e.obj).Elem()
-		if item.Type() != s.items.Type().Elem() {
-			return false, fmt.Errorf("cannot list %T in []%s", e.obj, s.items.Type().Elem())
-		}
-		n := s.items.Len()
-		s.items.Grow(1)
-		s.items.SetLen(n + 1)
-		s.items.Index(n).Set(item)
-	}
-	return true, nil
-}
-
-// finish makes the items of an empty list an empty slice, not nil.
-func (s *listSink) finish() {
-	switch {
-	case s.maps != nil && s.maps.Items == nil:
-		s.maps.Items = []unstructured.Unstructured{}
-	case s.items.IsValid() && s.items.IsNil():
-		s.items.Set(reflect.MakeSlice(s.items.Type(), 0, 0))
 	}
 }

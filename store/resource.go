@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/value"
 
@@ -31,7 +32,8 @@ type Resource struct {
 	versioner storage.Versioner
 	transform atomic.Pointer[value.Transformer]
 
-	ctx    context.Context // ends all watches
+	// ctx is the life of the Resource, cancel ends it, and with it all watches.
+	ctx    context.Context
 	cancel context.CancelFunc
 
 	loaded    atomic.Bool // phase == phaseLoaded, without the lock
@@ -88,7 +90,7 @@ func (r *Resource) transformer() value.Transformer {
 	return nil
 }
 
-// Stop ends the watches of this Resource and forgets its index. The stored
+// Stop ends the watches of this Resource and refuses further calls. The stored
 // objects stay.
 func (r *Resource) Stop() {
 	r.cancel()
@@ -107,8 +109,11 @@ func (r *Resource) Stop() {
 	})
 }
 
-// ready makes sure that the index is in memory.
+// ready makes sure that the index is in memory and still follows the store.
 func (r *Resource) ready() error {
+	if r.ctx.Err() != nil {
+		return apierrors.NewServiceUnavailable("storage of " + r.cfg.GroupResource.String() + " is closed")
+	}
 	if r.loaded.Load() {
 		return nil
 	}

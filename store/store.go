@@ -32,6 +32,7 @@ type Store struct {
 	// routesMu is held while routes is replaced.
 	routesMu sync.Mutex
 
+	// ctx is the life of the Store, cancel ends it.
 	ctx    context.Context
 	cancel context.CancelFunc
 	loops  sync.WaitGroup

@@ -248,6 +248,9 @@ func TestTwoResourcesOnOnePrefix(t *testing.T) {
 		t.Error(diff)
 	}
 	v2.Stop()
+	if err := v2.Get(t.Context(), "/example.com/widgets/default/a", storage.GetOptions{}, again); err == nil {
+		t.Error("a stopped resource answers")
+	}
 	if _, ok := <-w.ResultChan(); ok {
 		t.Error("the watch survived its resource")
 	}

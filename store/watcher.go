@@ -32,7 +32,7 @@ type watcher struct {
 	progress  bool // ListOptions.ProgressNotify
 	form      delivery
 	group     group
-	ctx       context.Context
+	ctx       context.Context // of the request, which the watch is
 	cancel    context.CancelFunc
 	result    chan watch.Event
 

@@ -78,10 +78,10 @@ func (r *Resource) Delete(ctx context.Context, key string, out runtime.Object, p
 	if err != nil {
 		return err
 	}
-	if err := r.ready(); err != nil {
-		return err
-	}
 	for {
+		if err := r.ready(); err != nil {
+			return err
+		}
 		e := r.current(key)
 		if e == nil {
 			return storage.NewKeyNotFoundError(key, 0)
@@ -138,10 +138,10 @@ func (r *Resource) GuaranteedUpdate(ctx context.Context, key string, out runtime
 	if err != nil {
 		return err
 	}
-	if err := r.ready(); err != nil {
-		return err
-	}
 	for {
+		if err := r.ready(); err != nil {
+			return err
+		}
 		e, err := r.tryUpdate(ctx, key, ignoreNotFound, preconditions, tryUpdate)
 		if isConflict(err) {
 			continue
