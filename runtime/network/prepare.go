@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -129,7 +130,7 @@ func setSysctl(key, value string) error {
 // ensureBridge makes the bridge with its address, or checks that the one there
 // is ours: the owner (a data folder) is kept as the link's alias.
 func ensureBridge(name string, addr netip.Prefix, owner string) error {
-	alias := "pintle:" + owner
+	alias := ownerAlias(owner)
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
 		link, err = addBridge(name, alias)
@@ -149,6 +150,16 @@ func ensureBridge(name string, addr netip.Prefix, owner string) error {
 	// Replies to node ports and host ports reached over 127.0.0.1 come back here;
 	// podTable and nodeTable drop what pods send to 127.0.0.0/8 themselves.
 	return setSysctl("net/ipv4/conf/"+name+"/route_localnet", "1")
+}
+
+// ownerAlias is how a link names its data folder; the kernel takes 255 bytes.
+func ownerAlias(dir string) string {
+	const room = 255 - len("pintle:")
+	if len(dir) > room {
+		sum := sha256.Sum256([]byte(dir))
+		dir = hex.EncodeToString(sum[:])
+	}
+	return "pintle:" + dir
 }
 
 // addBridge gives the bridge a fixed hardware address, so that it does not
@@ -181,7 +192,7 @@ func deleteLink(name, owner string) error {
 	if err != nil {
 		return fmt.Errorf("find link %s: %w", name, err)
 	}
-	if link.Attrs().Alias != "pintle:"+owner {
+	if link.Attrs().Alias != ownerAlias(owner) {
 		return nil
 	}
 	if err := netlink.LinkDel(link); err != nil {

@@ -84,6 +84,9 @@ type RouteController struct {
 
 // NewRouteController registers with the informer, which its caller starts.
 func NewRouteController(self string, nodes coreinformers.NodeInformer, logger *slog.Logger) (*RouteController, error) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
 	c := &RouteController{self: self, nodes: nodes.Lister(), wake: make(chan struct{}, 1), logger: logger}
 	wake := func(any) {
 		select {

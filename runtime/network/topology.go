@@ -216,6 +216,20 @@ func (t *Topology) configureUplink(ip netip.Addr) error {
 	return netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: t.Gateway().AsSlice()})
 }
 
+// Nodes lists the namespaces of nodes that exist, also those that an earlier
+// process made: what `down` has to go through. Node 0 has none.
+func (t *Topology) Nodes() ([]NodePlace, error) {
+	entries, err := os.ReadDir(t.netnsDir())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var out []NodePlace
+	for _, e := range entries {
+		out = append(out, NodePlace{Name: e.Name(), NetnsPath: t.netnsPath(e.Name())})
+	}
+	return out, nil
+}
+
 // DestroyNode removes the node's namespace, and with it its links, rules and
 // routes. Processes started inside must have ended before.
 func (t *Topology) DestroyNode(_ context.Context, name string) error {
@@ -227,12 +241,12 @@ func (t *Topology) DestroyNode(_ context.Context, name string) error {
 
 // Down removes every node, the bridge, the rules and the data folder.
 func (t *Topology) Down(ctx context.Context) error {
-	entries, err := os.ReadDir(t.netnsDir())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	nodes, err := t.Nodes()
+	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if err := t.DestroyNode(ctx, e.Name()); err != nil {
+	for _, node := range nodes {
+		if err := t.DestroyNode(ctx, node.Name); err != nil {
 			return err
 		}
 	}
@@ -252,7 +266,7 @@ func (t *Topology) Down(ctx context.Context) error {
 // and the links in it, only some time after it was let go.
 func (t *Topology) dropPorts() error {
 	bridge, err := netlink.LinkByName(t.cfg.Bridge)
-	if err != nil || bridge.Attrs().Alias != "pintle:"+t.cfg.DataDir {
+	if err != nil || bridge.Attrs().Alias != ownerAlias(t.cfg.DataDir) {
 		return nil
 	}
 	links, err := netlink.LinkList()
