@@ -53,7 +53,10 @@ type Containerd struct {
 }
 
 // Launcher starts and stops the containerd of one data folder.
-type Launcher struct{ cfg Config }
+type Launcher struct {
+	cfg      Config
+	patience time.Duration // with another process that starts or stops it
+}
 
 // New changes nothing yet.
 func New(cfg Config) *Launcher {
@@ -63,7 +66,7 @@ func New(cfg Config) *Launcher {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Launcher{cfg: cfg}
+	return &Launcher{cfg: cfg, patience: startTimeout + 2*endTimeout}
 }
 
 func (l *Launcher) path(elem ...string) string {
@@ -137,7 +140,7 @@ func (l *Launcher) Start(ctx context.Context) (*Containerd, error) {
 	if err := os.MkdirAll(l.cfg.DataDir, 0o711); err != nil {
 		return nil, fmt.Errorf("containerd data folder: %w", err)
 	}
-	unlock, err := l.lock()
+	unlock, err := l.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -156,17 +159,30 @@ func (l *Launcher) useSystem(ctx context.Context) (*Containerd, error) {
 	return &Containerd{Socket: l.cfg.System, Namespace: l.cfg.Namespace, Version: version, Found: true}, nil
 }
 
-// lock keeps two starts of one folder apart; the kernel releases it with us.
-func (l *Launcher) lock() (func(), error) {
+// lock keeps starts and stops of one folder apart, waiting its turn: the nodes of
+// a machine ask for their containerd at the same time. The kernel releases it
+// with the process.
+func (l *Launcher) lock(ctx context.Context) (func(), error) {
 	f, err := os.OpenFile(l.path("lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("%s is in use by another process that starts or stops its containerd: %w", l.cfg.DataDir, err)
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		select {
+		case <-ctx.Done():
+			_ = f.Close()
+			return nil, fmt.Errorf("%s is in use by another process that starts or stops its containerd: %w", l.cfg.DataDir, err)
+		case <-tick.C:
+		}
 	}
-	return func() { _ = f.Close() }, nil
 }
 
 // find answers the private containerd of an earlier run. One that does not

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -228,12 +230,36 @@ func TestLongDataFolder(t *testing.T) {
 	}
 }
 
-func TestSecondStarterIsRefused(t *testing.T) {
+// The nodes of one machine start together: one daemon serves all.
+func TestConcurrentStarts(t *testing.T) {
+	needContainerd(t)
+	dir := filepath.Join(t.TempDir(), "containerd")
+	newLauncher(t, dir) // purges it at the end
+	var g errgroup.Group
+	var pids [3]int
+	for i := range pids {
+		g.Go(func() error {
+			c, err := New(Config{DataDir: dir}).Start(t.Context())
+			if err == nil {
+				pids[i] = c.Pid
+			}
+			return err
+		})
+	}
+	must(t, g.Wait())
+	if pids[0] == 0 || pids[0] != pids[1] || pids[1] != pids[2] {
+		t.Errorf("daemons %v, want one", pids)
+	}
+}
+
+func TestPatienceEnds(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := New(Config{DataDir: dir}).lock()
+	unlock, err := New(Config{DataDir: dir}).lock(t.Context())
 	must(t, err)
 	defer unlock()
-	if _, err := New(Config{DataDir: dir}).Start(t.Context()); err == nil || !strings.Contains(err.Error(), "in use") {
+	l := New(Config{DataDir: dir})
+	l.patience = time.Millisecond
+	if _, err := l.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("got %v", err)
 	}
 }

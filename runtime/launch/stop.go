@@ -49,7 +49,7 @@ func (l *Launcher) Stop(ctx context.Context) error {
 	if _, err := os.Stat(l.cfg.DataDir); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	unlock, err := l.lock()
+	unlock, err := l.lock(ctx)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ const threadNetns = "/proc/thread-self/ns/net"
 // createNetns makes a network namespace with loopback up and holds it by a bind
 // mount at path. A namespace that is already there is left as it is.
 func createNetns(path string) error {
-	if netnsAlive(path) {
+	if NetnsAlive(path) {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -63,7 +63,7 @@ func loopbackUp() error {
 
 // deleteNetns lets go of the namespace at path; no error when there is none.
 func deleteNetns(path string) error {
-	for netnsAlive(path) {
+	for NetnsAlive(path) {
 		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount %s: %w", path, err)
 		}
@@ -74,9 +74,9 @@ func deleteNetns(path string) error {
 	return nil
 }
 
-// netnsAlive reports whether a namespace is mounted at path (after a reboot the
-// file is there, the namespace is not).
-func netnsAlive(path string) bool {
+// NetnsAlive reports whether a namespace is mounted at path, and can be entered
+// (after a reboot the file is there, the namespace is not).
+func NetnsAlive(path string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(path, &st) == nil && st.Type == nsfsMagic
 }

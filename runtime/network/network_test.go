@@ -80,7 +80,7 @@ func setup(t *testing.T, n *Network, uid string, ports ...corev1.ContainerPort) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(ips) != 1 || !netnsAlive(netns) {
+	if len(ips) != 1 || !NetnsAlive(netns) {
 		t.Fatalf("pod %s: addresses %v", uid, ips)
 	}
 	return attached{netns, ips[0]}
@@ -248,7 +248,7 @@ func TestSweepAndDownLeaveNothing(t *testing.T) {
 	if _, ok := n.Status("uid-b"); !ok || leases(t, n) != 1 {
 		t.Errorf("after the sweep: live pod kept: %v, %d leases", ok, leases(t, n))
 	}
-	if netnsAlive(crashed) || exists(lease) {
+	if NetnsAlive(crashed) || exists(lease) {
 		t.Error("the crashed pod's namespace or lease is still there")
 	}
 	setup(t, n, "uid-d") // so that Down has a bridge to remove

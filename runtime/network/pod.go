@@ -165,7 +165,7 @@ func (n *Network) Teardown(ctx context.Context, uid, netnsPath string, _ *corev1
 		}
 	}
 	rec.NetnsPath = netnsPath
-	if !netnsAlive(netnsPath) {
+	if !NetnsAlive(netnsPath) {
 		rec.NetnsPath = ""
 	}
 	if err := n.cni.del(ctx, n.conflist(), uid, rec); err != nil {
@@ -180,7 +180,7 @@ func (n *Network) Teardown(ctx context.Context, uid, netnsPath string, _ *corev1
 // Status answers the addresses of a pod that is on the network.
 func (n *Network) Status(uid string) ([]string, bool) {
 	rec, ok := n.lookup(uid)
-	if !ok || len(rec.IPs) == 0 || !netnsAlive(rec.NetnsPath) {
+	if !ok || len(rec.IPs) == 0 || !NetnsAlive(rec.NetnsPath) {
 		return nil, false
 	}
 	return addrStrings(rec.IPs), true
