@@ -43,8 +43,6 @@ type Resource struct {
 	// OtherVersions are further versions this kind is served in; the scheme
 	// must know conversions between them and the hub type.
 	OtherVersions []schema.GroupVersionKind
-	// Verbs, if not empty, limits what is served (for example create alone).
-	Verbs []string
 }
 
 // GVR names the resource in its hub version.

@@ -57,7 +57,7 @@ func validatePodSpec(spec *corev1.PodSpec, pod bool, at *field.Path) field.Error
 	errs = append(errs, validateSpread(spec.TopologySpreadConstraints, at.Child("topologySpreadConstraints"))...)
 	errs = append(errs, s.validateHostUsers(at)...)
 	errs = append(errs, s.validateNames(at)...)
-	errs = append(errs, validateTolerations(spec.Tolerations, at.Child("tolerations"))...)
+	errs = append(errs, ValidateTolerations(spec.Tolerations, at.Child("tolerations"))...)
 	errs = append(errs, validateHostAliases(spec.HostAliases, at.Child("hostAliases"))...)
 	if p := spec.PreemptionPolicy; p != nil {
 		errs = append(errs, oneOf(*p, at.Child("preemptionPolicy"), corev1.PreemptLowerPriority, corev1.PreemptNever)...)
@@ -160,7 +160,7 @@ func validateOverhead(overhead corev1.ResourceList, at *field.Path) field.ErrorL
 	if len(overhead) == 0 {
 		return nil
 	}
-	return validateAmounts(overhead, at)
+	return ValidateAmounts(overhead, at)
 }
 
 func (s *specScope) validateClaims(at *field.Path) field.ErrorList {

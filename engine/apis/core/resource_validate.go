@@ -87,9 +87,9 @@ func isCount(name corev1.ResourceName) bool {
 	return false
 }
 
-// validateAmounts checks a list of resources of a container, one key at a time
+// ValidateAmounts checks a list of resources of a container, one key at a time
 // in the order of names.
-func validateAmounts(list corev1.ResourceList, at *field.Path) field.ErrorList {
+func ValidateAmounts(list corev1.ResourceList, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		keyAt := at.Key(string(name))
@@ -101,8 +101,8 @@ func validateAmounts(list corev1.ResourceList, at *field.Path) field.ErrorList {
 
 func (s *specScope) validateResources(r *corev1.ResourceRequirements, at *field.Path) field.ErrorList {
 	limitsAt, requestsAt := at.Child("limits"), at.Child("requests")
-	errs := validateAmounts(r.Limits, limitsAt)
-	errs = append(errs, validateAmounts(r.Requests, requestsAt)...)
+	errs := ValidateAmounts(r.Limits, limitsAt)
+	errs = append(errs, ValidateAmounts(r.Requests, requestsAt)...)
 	errs = append(errs, requestsWithinLimits(r, limitsAt, requestsAt)...)
 	errs = append(errs, hugePagesNeedMore(r, at)...)
 	return append(errs, s.validateClaimNames(r.Claims, at.Child("claims"))...)

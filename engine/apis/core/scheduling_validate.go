@@ -73,7 +73,8 @@ func validateSpreadConstraint(c *corev1.TopologySpreadConstraint, at *field.Path
 	return append(errs, validateMatchKeys(c.MatchLabelKeys, c.LabelSelector, corev1.NodeSelectorOpIn, at.Child("matchLabelKeys"))...)
 }
 
-func validateTolerations(tolerations []corev1.Toleration, at *field.Path) field.ErrorList {
+// ValidateTolerations checks the tolerations of a pod, or those it gets.
+func ValidateTolerations(tolerations []corev1.Toleration, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range tolerations {
 		errs = append(errs, validateToleration(&tolerations[i], at.Index(i))...)

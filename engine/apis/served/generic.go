@@ -4,20 +4,12 @@ import (
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	batchv1 "k8s.io/api/batch/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -67,10 +59,7 @@ func (k genericRow) resource(gv schema.GroupVersion) apis.Resource {
 	if k.flags&all != 0 {
 		row.Categories = []string{"all"}
 	}
-	switch k.kind {
-	case "Event":
-		row.OtherVersions = []schema.GroupVersionKind{eventsv1.SchemeGroupVersion.WithKind("Event")}
-	case "HorizontalPodAutoscaler":
+	if k.kind == "HorizontalPodAutoscaler" {
 		row.OtherVersions = []schema.GroupVersionKind{autoscalingv1.SchemeGroupVersion.WithKind(k.kind)}
 	}
 	return row
@@ -80,63 +69,15 @@ var genericGroups = []struct {
 	gv    schema.GroupVersion
 	kinds []genericRow
 }{
-	{corev1.SchemeGroupVersion, []genericRow{
-		{&corev1.Namespace{}, &corev1.NamespaceList{}, "Namespace", "namespaces", "ns", cluster | status},
-		{&corev1.Pod{}, &corev1.PodList{}, "Pod", "pods", "po", status | all},
-		{&corev1.PodTemplate{}, &corev1.PodTemplateList{}, "PodTemplate", "podtemplates", "", 0},
-		{&corev1.ReplicationController{}, &corev1.ReplicationControllerList{}, "ReplicationController", "replicationcontrollers", "rc", status | all},
-		{&corev1.Service{}, &corev1.ServiceList{}, "Service", "services", "svc", status | all},
-		{&corev1.Endpoints{}, &corev1.EndpointsList{}, "Endpoints", "endpoints", "ep", 0},
-		{&corev1.Node{}, &corev1.NodeList{}, "Node", "nodes", "no", cluster | status},
-		{&corev1.Event{}, &corev1.EventList{}, "Event", "events", "ev", 0},
-		{&corev1.LimitRange{}, &corev1.LimitRangeList{}, "LimitRange", "limitranges", "limits", 0},
-		{&corev1.ResourceQuota{}, &corev1.ResourceQuotaList{}, "ResourceQuota", "resourcequotas", "quota", status},
-		{&corev1.Secret{}, &corev1.SecretList{}, "Secret", "secrets", "", 0},
-		{&corev1.ConfigMap{}, &corev1.ConfigMapList{}, "ConfigMap", "configmaps", "cm", 0},
-		{&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}, "ServiceAccount", "serviceaccounts", "sa", 0},
-		{&corev1.PersistentVolume{}, &corev1.PersistentVolumeList{}, "PersistentVolume", "persistentvolumes", "pv", cluster | status},
-		{&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolumeClaimList{}, "PersistentVolumeClaim", "persistentvolumeclaims", "pvc", status},
-	}},
-	{appsv1.SchemeGroupVersion, []genericRow{
-		{&appsv1.Deployment{}, &appsv1.DeploymentList{}, "Deployment", "deployments", "deploy", status | all},
-		{&appsv1.StatefulSet{}, &appsv1.StatefulSetList{}, "StatefulSet", "statefulsets", "sts", status | all},
-		{&appsv1.DaemonSet{}, &appsv1.DaemonSetList{}, "DaemonSet", "daemonsets", "ds", status | all},
-		{&appsv1.ReplicaSet{}, &appsv1.ReplicaSetList{}, "ReplicaSet", "replicasets", "rs", status | all},
-		{&appsv1.ControllerRevision{}, &appsv1.ControllerRevisionList{}, "ControllerRevision", "controllerrevisions", "", 0},
-	}},
-	{batchv1.SchemeGroupVersion, []genericRow{
-		{&batchv1.Job{}, &batchv1.JobList{}, "Job", "jobs", "", status | all},
-		{&batchv1.CronJob{}, &batchv1.CronJobList{}, "CronJob", "cronjobs", "cj", status | all},
-	}},
 	{autoscalingv2.SchemeGroupVersion, []genericRow{
 		{&autoscalingv2.HorizontalPodAutoscaler{}, &autoscalingv2.HorizontalPodAutoscalerList{}, "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", status | all},
 	}},
 	{policyv1.SchemeGroupVersion, []genericRow{
 		{&policyv1.PodDisruptionBudget{}, &policyv1.PodDisruptionBudgetList{}, "PodDisruptionBudget", "poddisruptionbudgets", "pdb", status},
 	}},
-	{networkingv1.SchemeGroupVersion, []genericRow{
-		{&networkingv1.Ingress{}, &networkingv1.IngressList{}, "Ingress", "ingresses", "ing", status},
-		{&networkingv1.IngressClass{}, &networkingv1.IngressClassList{}, "IngressClass", "ingressclasses", "", cluster},
-		{&networkingv1.NetworkPolicy{}, &networkingv1.NetworkPolicyList{}, "NetworkPolicy", "networkpolicies", "netpol", 0},
-		{&networkingv1.IPAddress{}, &networkingv1.IPAddressList{}, "IPAddress", "ipaddresses", "ip", cluster},
-		{&networkingv1.ServiceCIDR{}, &networkingv1.ServiceCIDRList{}, "ServiceCIDR", "servicecidrs", "", cluster | status},
-	}},
-	{discoveryv1.SchemeGroupVersion, []genericRow{
-		{&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{}, "EndpointSlice", "endpointslices", "", 0},
-	}},
-	{rbacv1.SchemeGroupVersion, []genericRow{
-		{&rbacv1.Role{}, &rbacv1.RoleList{}, "Role", "roles", "", 0},
-		{&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}, "RoleBinding", "rolebindings", "", 0},
-		{&rbacv1.ClusterRole{}, &rbacv1.ClusterRoleList{}, "ClusterRole", "clusterroles", "", cluster},
-		{&rbacv1.ClusterRoleBinding{}, &rbacv1.ClusterRoleBindingList{}, "ClusterRoleBinding", "clusterrolebindings", "", cluster},
-	}},
 	{certificatesv1.SchemeGroupVersion, []genericRow{
-		{&certificatesv1.CertificateSigningRequest{}, &certificatesv1.CertificateSigningRequestList{}, "CertificateSigningRequest", "certificatesigningrequests", "csr", cluster | status},
 		{&certificatesv1.ClusterTrustBundle{}, &certificatesv1.ClusterTrustBundleList{}, "ClusterTrustBundle", "clustertrustbundles", "", cluster},
 		{&certificatesv1.PodCertificateRequest{}, &certificatesv1.PodCertificateRequestList{}, "PodCertificateRequest", "podcertificaterequests", "", status},
-	}},
-	{coordinationv1.SchemeGroupVersion, []genericRow{
-		{&coordinationv1.Lease{}, &coordinationv1.LeaseList{}, "Lease", "leases", "", 0},
 	}},
 	{nodev1.SchemeGroupVersion, []genericRow{
 		{&nodev1.RuntimeClass{}, &nodev1.RuntimeClassList{}, "RuntimeClass", "runtimeclasses", "", cluster},

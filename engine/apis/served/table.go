@@ -8,6 +8,7 @@ import (
 	"github.com/pintle-io/pintle/engine/apis"
 	"github.com/pintle-io/pintle/engine/apis/apps"
 	"github.com/pintle-io/pintle/engine/apis/batch"
+	"github.com/pintle-io/pintle/engine/apis/certificates"
 	"github.com/pintle-io/pintle/engine/apis/coordination"
 	"github.com/pintle-io/pintle/engine/apis/core"
 	"github.com/pintle-io/pintle/engine/apis/discovery"
@@ -24,6 +25,7 @@ var groups = []func() []apis.Resource{
 	discovery.Resources,
 	rbac.Resources,
 	coordination.Resources,
+	certificates.Resources,
 	genericRows,
 }
 
