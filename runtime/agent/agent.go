@@ -40,6 +40,7 @@ type Agent struct {
 	// runtimeName begins container ids; memory is the machine's.
 	runtimeName, runtimeVersion string
 	memory                      int64
+	imagesAt                    time.Time // when the node's images were listed
 
 	podStore     cache.Store
 	serviceStore cache.Store
@@ -61,7 +62,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeName), prober: &probe.Prober{Dial: cfg.Dial}}
 	a.mu.workers = map[string]*worker{}
-	a.objects = newObjects(cfg.Client, a.wake)
+	a.objects = newObjects(cfg.Client, a.objectChanged)
 	a.volumes = volume.New(filepath.Join(cfg.DataDir, "pods"), a.objects)
 	a.status = newStatusWriter(cfg.Client, a.log)
 	a.events = newEvents(context.Background(), cfg.Client, cfg.NodeName)
@@ -179,6 +180,12 @@ func (a *Agent) begin(ref container.PodRef, pod *corev1.Pod) {
 func (a *Agent) wake(uid string) {
 	if w := a.worker(uid); w != nil {
 		w.wakeUp()
+	}
+}
+
+func (a *Agent) objectChanged(uid string) {
+	if w := a.worker(uid); w != nil {
+		w.tryAgain()
 	}
 }
 

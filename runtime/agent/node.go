@@ -196,7 +196,7 @@ func (a *Agent) nodeStatus(ctx context.Context, old corev1.NodeStatus, now time.
 			s.DaemonEndpoints.KubeletEndpoint.Port = int32(t.Port)
 		}
 	}
-	s.Images = a.nodeImages(ctx, old.Images)
+	s.Images = a.nodeImages(ctx, old.Images, now)
 	s.Conditions = nodeConditions(s.Conditions, a.nodeProblem(ctx), measurePressure(a.cfg.DataDir), now)
 	return s
 }
@@ -214,14 +214,24 @@ func (a *Agent) nodeProblem(ctx context.Context) string {
 	return ""
 }
 
-// maxNodeImages bounds the list in the node's status.
-const maxNodeImages = 50
+// maxNodeImages bounds the list in the node's status; it is made anew every
+// imagesEvery, because that reads every image's configuration.
+const (
+	maxNodeImages = 50
+	imagesEvery   = time.Minute
+)
 
-func (a *Agent) nodeImages(ctx context.Context, old []corev1.ContainerImage) []corev1.ContainerImage {
+// nodeImages lists the largest images. Called by the goroutine that reports the
+// node.
+func (a *Agent) nodeImages(ctx context.Context, old []corev1.ContainerImage, now time.Time) []corev1.ContainerImage {
+	if now.Sub(a.imagesAt) < imagesEvery {
+		return old
+	}
 	list, err := a.cfg.Runtime.Images(ctx)
 	if err != nil {
 		return old
 	}
+	a.imagesAt = now
 	var out []corev1.ContainerImage
 	for _, i := range list {
 		out = append(out, corev1.ContainerImage{Names: i.Names, SizeBytes: i.Size})

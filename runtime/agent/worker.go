@@ -37,6 +37,7 @@ type worker struct {
 		removed bool
 		stopAct context.CancelFunc // ends the current acting
 		killed  map[string]bool    // containers whose preStop hook was run
+		retry   bool               // what was missing may be there now
 	}
 
 	probes    *probes
@@ -99,6 +100,31 @@ func (w *worker) gone() {
 	w.wakeUp()
 }
 
+// tryAgain tells that an object the pod refers to has changed.
+func (w *worker) tryAgain() {
+	w.mu.Lock()
+	w.mu.retry = true
+	w.mu.Unlock()
+	w.wakeUp()
+}
+
+// unhold drops what waits for objects if one has changed.
+func (w *worker) unhold() {
+	w.mu.Lock()
+	retry := w.mu.retry
+	w.mu.retry = false
+	w.mu.Unlock()
+	if !retry {
+		return
+	}
+	w.problem, w.problems = podplan.Hold{}, 0
+	for name, h := range w.holds {
+		if h.Reason == "CreateContainerConfigError" {
+			delete(w.holds, name)
+		}
+	}
+}
+
 func (w *worker) current() (*corev1.Pod, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -131,6 +157,7 @@ func (w *worker) run(ctx context.Context) {
 		case <-w.wake:
 		case <-timer.C:
 		}
+		w.unhold()
 		next, done := w.sync(ctx)
 		if done {
 			return
