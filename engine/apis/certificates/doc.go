@@ -4,9 +4,18 @@
 // dates of conditions.
 package certificates
 
-import "github.com/pintle-io/pintle/engine/apis"
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
-// Resources lists the rows of the group that have rules of their own.
+	"github.com/pintle-io/pintle/engine/apis"
+)
+
+// Resources lists the rows of the group.
 func Resources() []apis.Resource {
-	return []apis.Resource{signingRequests()}
+	return []apis.Resource{signingRequests(), clusterTrustBundles(), podCertificateRequests()}
 }
+
+var (
+	metadata = field.NewPath("metadata")
+	specPath = field.NewPath("spec")
+)

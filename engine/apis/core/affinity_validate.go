@@ -187,3 +187,30 @@ func validateMatchKeys(keys []string, selector *metav1.LabelSelector, op corev1.
 	}
 	return errs
 }
+
+// ValidateTopologyTerms checks where the volumes of a class may be.
+func ValidateTopologyTerms(terms []corev1.TopologySelectorTerm, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, term := range terms {
+		keys := sets.New[string]()
+		for j, r := range term.MatchLabelExpressions {
+			rAt := at.Index(i).Child("matchLabelExpressions").Index(j)
+			if len(r.Values) == 0 {
+				errs = append(errs, field.Required(rAt.Child("values"), ""))
+			}
+			values := sets.New[string]()
+			for k, value := range r.Values {
+				if values.Has(value) {
+					errs = append(errs, field.Duplicate(rAt.Child("values").Index(k), value))
+				}
+				values.Insert(value)
+			}
+			errs = append(errs, metavalidation.ValidateLabelName(r.Key, rAt.Child("key"))...)
+			if keys.Has(r.Key) {
+				errs = append(errs, field.Duplicate(rAt.Child("key"), r.Key))
+			}
+			keys.Insert(r.Key)
+		}
+	}
+	return errs
+}
