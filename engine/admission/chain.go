@@ -44,6 +44,7 @@ const (
 	MutatingWebhook              = "MutatingAdmissionWebhook"
 	ValidatingPolicy             = "ValidatingAdmissionPolicy"
 	ValidatingWebhook            = "ValidatingAdmissionWebhook"
+	ResourceQuota                = "ResourceQuota"
 )
 
 // Config describes the chain. Informers, Client and Authorizer are required.
@@ -67,14 +68,15 @@ type Config struct {
 	// TaintNodesByCondition for node lifecycle, StorageObjectInUseProtection for
 	// the protection controllers.
 	Disabled []string
-	// Enabled turns on plugins that are off by default: OwnerReferences.
+	// Enabled turns on plugins that are off by default.
 	Enabled []string
-	// Extra plugins run last: policies among them.
+	// Extra plugins run after all but the quota: policies among them.
 	Extra []admission.Interface
 }
 
-// offByDefault are the plugins that upstream leaves off, too.
-var offByDefault = []string{OwnerReferences}
+// offByDefault: upstream leaves OwnerReferences off, too; ResourceQuota refuses
+// every object of a namespace whose quotas no controller has filled in.
+var offByDefault = []string{OwnerReferences, ResourceQuota}
 
 // readyWait is how long a write waits for the caches at start.
 const readyWait = 10 * time.Second
@@ -162,6 +164,13 @@ func (b *builder) build() error {
 	}
 	for i, p := range b.Extra {
 		b.add(fmt.Sprintf("extra %d", i), p)
+	}
+	if b.on(ResourceQuota) {
+		p, err := newQuota(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", ResourceQuota, err)
+		}
+		b.add(ResourceQuota, p)
 	}
 	return nil
 }

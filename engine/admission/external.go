@@ -13,6 +13,8 @@ import (
 	"k8s.io/apiserver/pkg/admission/initializer"
 	policymutating "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
 	policyvalidating "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission/plugin/resourcequota"
+	resourcequotaconfig "k8s.io/apiserver/pkg/admission/plugin/resourcequota/apis/resourcequota"
 	webhookinitializer "k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
@@ -22,6 +24,8 @@ import (
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/pintle-io/pintle/engine/admission/quota"
 )
 
 // lazy stands for a plugin of upstream that acts by objects users write: webhook
@@ -112,6 +116,21 @@ func newValidatingPolicy(b *builder) (admission.Interface, error) {
 		return policyvalidating.NewPlugin(nil)
 	}), nil
 }
+
+// newQuota counts what namespaces may hold. It comes last, so that nothing is
+// counted that another plugin refuses.
+func newQuota(b *builder) (admission.Interface, error) {
+	b.uses(b.Informers.Core().V1().ResourceQuotas().Informer())
+	p, err := resourcequota.NewResourceQuota(&resourcequotaconfig.Configuration{}, quotaWorkers)
+	if err != nil {
+		return nil, err
+	}
+	b.initialize(p)
+	p.SetQuotaConfiguration(quota.Configuration(b.Informers))
+	return p, admission.ValidateInitialization(p)
+}
+
+const quotaWorkers = 5
 
 // initialize hands a plugin of upstream what it asks for.
 func (b *builder) initialize(p admission.Interface) {

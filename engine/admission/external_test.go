@@ -41,13 +41,13 @@ func hook(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(review)
 }
 
-// startChain runs a chain over objects that the API holds.
+// startChain runs a chain, with the quota on, over objects that the API holds.
 func startChain(t *testing.T, objs ...runtime.Object) *Chain {
 	t.Helper()
 	client := fake.NewClientset(append(objs, &corev1.Namespace{ObjectMeta: in("", "ns")}, account("default"))...)
 	factory := informers.NewSharedInformerFactory(client, 0)
 	ctx, stop := context.WithCancel(context.Background())
-	chain, err := New(Config{Informers: factory, Client: client, Authorizer: onlyAdmin, Done: ctx.Done(),
+	chain, err := New(Config{Informers: factory, Client: client, Authorizer: onlyAdmin, Done: ctx.Done(), Enabled: []string{ResourceQuota},
 		Dynamic: dynamicfake.NewSimpleDynamicClient(scheme.Scheme), Mapper: testrestmapper.TestOnlyStaticRESTMapper(scheme.Scheme)})
 	if err != nil {
 		t.Fatal(err)
@@ -145,5 +145,27 @@ func TestNothingIsMadeWithoutWebhooks(t *testing.T) {
 		if !lazyOf(chain, name) {
 			t.Errorf("%s is not idle", name)
 		}
+	}
+}
+
+func TestQuota(t *testing.T) {
+	limits := list("pods", "1", "requests.cpu", "1")
+	chain := startChain(t, &corev1.ResourceQuota{ObjectMeta: in("ns", "q"), Spec: corev1.ResourceQuotaSpec{Hard: limits},
+		Status: corev1.ResourceQuotaStatus{Hard: limits, Used: list("pods", "0", "requests.cpu", "900m")}})
+	_, err := createPod(chain, "silent")
+	if err == nil || !strings.Contains(err.Error(), "failed quota: q: must specify requests.cpu for: c") {
+		t.Errorf("a pod that states nothing: %v", err)
+	}
+	create := func(cpu string) error {
+		return run(chain, request{obj: newPod(func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests = list("cpu", cpu) }), resource: pods})
+	}
+	if err := create("200m"); err == nil || !strings.Contains(err.Error(), "exceeded quota: q, requested: requests.cpu=200m, used: requests.cpu=900m, limited: requests.cpu=1") {
+		t.Errorf("too much: %v", err)
+	}
+	if err := create("50m"); err != nil {
+		t.Errorf("within the quota: %v", err)
+	}
+	if err := create("50m"); err == nil || !strings.Contains(err.Error(), "exceeded quota: q, requested: pods=1, used: pods=1") {
+		t.Errorf("one too many: %v", err)
 	}
 }
