@@ -47,7 +47,8 @@ var controllerTable = []struct {
 	{name: "certificate-controller", rules: []rbacv1.PolicyRule{
 		on("delete get list watch", certificates, "certificatesigningrequests"),
 		on("update", certificates, "certificatesigningrequests/approval certificatesigningrequests/status"),
-		on("approve", certificates, "signers", "kubernetes.io/kube-apiserver-client-kubelet"),
+		// Beyond upstream: serving certificates of registered nodes are approved too.
+		on("approve", certificates, "signers", strings.Fields("kubernetes.io/kube-apiserver-client-kubelet kubernetes.io/kubelet-serving")...),
 		on("sign", certificates, "signers", strings.Fields("kubernetes.io/kube-apiserver-client kubernetes.io/kube-apiserver-client-kubelet kubernetes.io/kubelet-serving kubernetes.io/legacy-unknown")...),
 		on("create", authorize, "subjectaccessreviews")}},
 	{name: "clusterrole-aggregation-controller", silent: true, rules: []rbacv1.PolicyRule{on("escalate get list patch update watch", rbacv1.GroupName, "clusterroles")}},
