@@ -32,6 +32,7 @@ import (
 	"github.com/pintle-io/pintle/engine/client"
 	"github.com/pintle-io/pintle/engine/decision"
 	"github.com/pintle-io/pintle/engine/registry"
+	"github.com/pintle-io/pintle/runtime/dns"
 	"github.com/pintle-io/pintle/store"
 )
 
@@ -50,6 +51,7 @@ type controlPlane struct {
 	listener net.Listener
 	endpoint netip.AddrPort
 	rules    *rbac.Authorizer
+	dns      *dns.Server
 	work     workers
 }
 
@@ -72,6 +74,9 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 		return c, err
 	}
 	if c.client, err = client.New(client.Config{Storages: reg, Table: served.Table(), Scheme: served.Scheme()}); err != nil {
+		return c, err
+	}
+	if c.dns, err = c.newDNS(); err != nil {
 		return c, err
 	}
 	return c, c.wireAPI(reg)
@@ -181,8 +186,12 @@ func nodeTransport(keys *pki.PKI) *http.Transport {
 // run serves until ctx ends. ready is called once requests are answered and what
 // a cluster always holds is there.
 func (c *controlPlane) run(ctx context.Context, ready func() error) error {
-	group, ctx := errgroup.WithContext(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	factory := c.client.Informers()
+	// The informers end before the store below them is closed.
+	defer factory.Shutdown()
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
 	factory.StartWithContext(ctx)
 	factory.WaitForCacheSyncWithContext(ctx)
 	err := bootstrap.Ensure(ctx, c.client, bootstrap.Config{
@@ -190,6 +199,9 @@ func (c *controlPlane) run(ctx context.Context, ready func() error) error {
 	})
 	if err != nil {
 		return fmt.Errorf("prepare the cluster: %w", err)
+	}
+	if err := c.publishDNS(ctx); err != nil {
+		return err
 	}
 	group.Go(func() error { return c.server.Run(ctx) })
 	group.Go(func() error {

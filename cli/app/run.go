@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"runtime/debug"
 	"time"
@@ -39,7 +38,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	if err != nil {
 		return err
 	}
-	endpoint, err := netip.ParseAddrPort(listener.Addr().String())
+	if cfg.Nodes > 0 {
+		machine, err := lockMachine(cfg.DataDir)
+		if err != nil {
+			return err
+		}
+		defer machine.Close()
+	}
+	listener, endpoint, err := listenForPods(ctx, listener, topology(cfg.DataDir).Gateway())
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,10 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log) error {
 		func(ctx context.Context) error { return controllers.Run(ctx, all) },
 		scheduler.Run,
 		func(ctx context.Context) error { return loadStrategy(ctx, c.cfg, scheduler, c.log) },
+		c.runDNS,
+	}
+	if c.cfg.Nodes > 0 {
+		c.work = append(c.work, c.runNodes)
 	}
 	return nil
 }

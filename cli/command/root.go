@@ -51,6 +51,7 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 
 		imageCommand(),
 		whyCommand(),
+		runNodeCommand(),
 
 		conformanceCommand(),
 	}, kubectlCommands()...)

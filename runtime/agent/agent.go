@@ -42,6 +42,9 @@ type Agent struct {
 	memory                      int64
 	imagesAt                    time.Time // when the node's images were listed
 
+	// nodeChanged asks for the node's status to be looked at now.
+	nodeChanged chan struct{}
+
 	podStore     cache.Store
 	serviceStore cache.Store
 	nodeStore    cache.Store
@@ -62,6 +65,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeName), prober: &probe.Prober{Dial: cfg.Dial}}
 	a.mu.workers = map[string]*worker{}
+	a.nodeChanged = make(chan struct{}, 1)
 	a.objects = newObjects(cfg.Client, a.objectChanged)
 	a.volumes = volume.New(filepath.Join(cfg.DataDir, "pods"), a.objects)
 	a.status = newStatusWriter(cfg.Client, a.log)

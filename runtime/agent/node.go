@@ -95,8 +95,16 @@ func (a *Agent) nodeHandler() cache.ResourceEventHandler {
 			return
 		}
 		a.wakeAll()
+		select {
+		case a.nodeChanged <- struct{}{}:
+		default:
+		}
 	}
-	return cache.ResourceEventHandlerFuncs{AddFunc: assign, UpdateFunc: func(_, o any) { assign(o) }}
+	return cache.ResourceEventHandlerFuncs{AddFunc: assign, UpdateFunc: func(old, o any) {
+		if old.(*corev1.Node).Spec.PodCIDR != o.(*corev1.Node).Spec.PodCIDR {
+			assign(o)
+		}
+	}}
 }
 
 // register creates the node, or gives an existing one its labels.
@@ -146,6 +154,7 @@ func (a *Agent) reportNode(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-a.nodeChanged:
 		}
 	}
 }

@@ -56,7 +56,7 @@ func desiredSlice(servers []netip.AddrPort) *discoveryv1.EndpointSlice {
 	s := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: serviceNamespace, Name: sliceName, Labels: map[string]string{
 			discoveryv1.LabelServiceName: serviceName,
-			discoveryv1.LabelManagedBy:   "pintle.io/dns",
+			discoveryv1.LabelManagedBy:   "dns.pintle.io",
 		}},
 		AddressType: discoveryv1.AddressTypeIPv4,
 	}

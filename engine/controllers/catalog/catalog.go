@@ -85,14 +85,4 @@ func (c *Catalog) ignored(gvr schema.GroupVersionResource, r metav1.APIResource)
 	return false
 }
 
-func deletable(row *apis.Resource) bool {
-	if row.Plural == "events" {
-		return false
-	}
-	for _, verb := range []string{"list", "watch", "delete"} {
-		if len(row.Verbs) > 0 && !slices.Contains(row.Verbs, verb) {
-			return false
-		}
-	}
-	return true
-}
+func deletable(row *apis.Resource) bool { return row.Plural != "events" }

@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// NodeProcess is a node that the cluster's process runs as a child.
+type NodeProcess struct {
+	Name, IP, Netns, DataDir string
+}
+
+// RunNodeProcess runs the node until ctx ends, with the credentials that the
+// parent wrote. It is called inside the node's network namespace.
+func RunNodeProcess(ctx context.Context, p NodeProcess, log *slog.Logger) error {
+	ip, err := netip.ParseAddr(p.IP)
+	if err != nil {
+		return fmt.Errorf("--ip: %w", err)
+	}
+	spec := nodeSpec{Name: p.Name, IP: ip, Netns: p.Netns, DataDir: p.DataDir}
+	cfg, err := clientcmd.BuildConfigFromFlags("", nodeKubeconfig(spec))
+	if err != nil {
+		return err
+	}
+	api, err := remoteAPI(cfg)
+	if err != nil {
+		return err
+	}
+	return runNode(ctx, spec, api, log)
+}
+
+// remoteAPI reaches the API server over the network, in protobuf.
+func remoteAPI(cfg *rest.Config) (nodeAPI, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.ContentType, cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
+	cfg.QPS, cfg.Burst = -1, -1
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nodeAPI{}, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(cfg.CAData) {
+		return nodeAPI{}, errors.New("the cluster's certificate authority cannot be read")
+	}
+	return nodeAPI{client: client, informers: informers.NewSharedInformerFactory(client, 0), ca: pool}, nil
+}
