@@ -12,9 +12,9 @@
 //   - RouteController: host-gateway routes between the nodes' pod ranges, kept
 //     equal to the Node objects.
 //
-// It never runs iptables, never touches a table, link, namespace or lease it
-// did not make, and keeps nothing outside its data folder except the kernel
-// objects themselves.
+// It never touches a table, link, namespace or lease it did not make, and keeps
+// nothing outside its data folder except the kernel objects themselves. The one
+// exception is a firewall that drops forwarded packets (see admitBridge).
 //
 // Concurrency: all methods may be called from any goroutine; calls for the same
 // pod UID must not overlap (the agent has one worker per pod).

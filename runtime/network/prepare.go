@@ -35,6 +35,9 @@ func (n *Network) prepare(ctx context.Context) error {
 		if err := ensureBridge(n.cfg.Bridge, gateway, n.cfg.DataDir); err != nil {
 			return err
 		}
+		if err := admitBridge(ctx, n.cfg.Bridge); err != nil {
+			return err
+		}
 	}
 	if err := applyTable(ctx, n.cfg.Table, n.rulesLocked()); err != nil {
 		return fmt.Errorf("set up masquerade and host ports: %w", err)

@@ -73,6 +73,9 @@ func (n *Network) Down(ctx context.Context) error {
 	if err := deleteLink(n.cfg.Bridge, n.cfg.DataDir); err != nil {
 		return err
 	}
+	if err := forgetBridge(ctx, n.cfg.Bridge); err != nil {
+		return err
+	}
 	if err := deleteTable(ctx, n.cfg.Table); err != nil {
 		return err
 	}

@@ -86,6 +86,9 @@ func (t *Topology) Up(ctx context.Context) error {
 	if err := ensureBridge(t.cfg.Bridge, gateway, t.cfg.DataDir); err != nil {
 		return err
 	}
+	if err := admitBridge(ctx, t.cfg.Bridge); err != nil {
+		return err
+	}
 	if err := t.routeServices(); err != nil {
 		return err
 	}
@@ -254,6 +257,9 @@ func (t *Topology) Down(ctx context.Context) error {
 		return err
 	}
 	if err := deleteLink(t.cfg.Bridge, t.cfg.DataDir); err != nil {
+		return err
+	}
+	if err := forgetBridge(ctx, t.cfg.Bridge); err != nil {
 		return err
 	}
 	if err := deleteTable(ctx, t.cfg.Table); err != nil {
