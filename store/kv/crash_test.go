@@ -84,14 +84,16 @@ func checkLog(t *testing.T, db *DB) {
 // A machine that loses power at any moment keeps every acknowledged write,
 // whatever part of the unsynced data reached the disk.
 func TestPowerLoss(t *testing.T) {
-	const writers, crashes = 16, 6
+	// The power fails when so many more writes are acknowledged; the writers are
+	// in the middle of the next ones, and then wait for the verdict.
+	const writers, crashes, interval, lead = 16, 6, 300, 100
 	for _, percent := range []int{0, 50, 100} {
 		t.Run(fmt.Sprintf("%d%% of unsynced data survives", percent), func(t *testing.T) {
 			fs := vfs.NewCrashableMem()
 			db := openTest(t, Options{FS: fs, MemTableBytes: 128 << 10})
 			var mu sync.Mutex
 			var acks []ack
-			stop := false
+			stop, limit := false, interval+lead
 			progress := sync.NewCond(&mu)
 			var group sync.WaitGroup
 			for i := range writers {
@@ -101,6 +103,9 @@ func TestPowerLoss(t *testing.T) {
 						defer mu.Unlock()
 						acks = append(acks, a)
 						progress.Broadcast()
+						for len(acks) >= limit && !stop {
+							progress.Wait()
+						}
 						return !stop
 					})
 					if err != nil {
@@ -111,13 +116,14 @@ func TestPowerLoss(t *testing.T) {
 			t.Cleanup(func() {
 				mu.Lock()
 				stop = true
+				progress.Broadcast()
 				mu.Unlock()
 				group.Wait()
 			})
 			rng := rand.New(rand.NewPCG(uint64(percent), 1))
 			for i := range crashes {
 				mu.Lock()
-				for len(acks) < (i+1)*300 {
+				for len(acks) < (i+1)*interval {
 					progress.Wait()
 				}
 				acked := append([]ack{}, acks...)
@@ -127,6 +133,10 @@ func TestPowerLoss(t *testing.T) {
 				checkAcks(t, reopened, acked)
 				checkLog(t, reopened)
 				put(t, reopened, "/after", "crash")
+				mu.Lock()
+				limit = (i+2)*interval + lead
+				progress.Broadcast()
+				mu.Unlock()
 			}
 		})
 	}
