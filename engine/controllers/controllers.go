@@ -11,7 +11,9 @@ import (
 
 	"github.com/pintle-io/pintle/engine/controllers/catalog"
 	"github.com/pintle-io/pintle/engine/controllers/clusterroleaggregation"
+	"github.com/pintle-io/pintle/engine/controllers/cronjob"
 	"github.com/pintle-io/pintle/engine/controllers/csr"
+	"github.com/pintle-io/pintle/engine/controllers/daemonset"
 	"github.com/pintle-io/pintle/engine/controllers/deployment"
 	"github.com/pintle-io/pintle/engine/controllers/endpoints"
 	"github.com/pintle-io/pintle/engine/controllers/endpointslice"
@@ -24,6 +26,7 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/replicaset"
 	"github.com/pintle-io/pintle/engine/controllers/rootca"
 	"github.com/pintle-io/pintle/engine/controllers/serviceaccount"
+	"github.com/pintle-io/pintle/engine/controllers/statefulset"
 	"github.com/pintle-io/pintle/engine/controllers/tainteviction"
 	"github.com/pintle-io/pintle/engine/controllers/ttlafterfinished"
 	"github.com/pintle-io/pintle/engine/reconcile"
@@ -52,7 +55,10 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return serviceaccount.New(d.Env) },
 		func() (*reconcile.Controller, error) { return deployment.New(d.Env) },
 		func() (*reconcile.Controller, error) { return replicaset.New(d.Env) },
+		func() (*reconcile.Controller, error) { return statefulset.New(d.Env) },
+		func() (*reconcile.Controller, error) { return daemonset.New(d.Env) },
 		func() (*reconcile.Controller, error) { return job.New(d.Env) },
+		func() (*reconcile.Controller, error) { return cronjob.New(d.Env) },
 		func() (*reconcile.Controller, error) { return ttlafterfinished.New(d.Env) },
 		func() (*reconcile.Controller, error) { return endpointslice.New(d.Env) },
 		func() (*reconcile.Controller, error) { return endpoints.New(d.Env) },

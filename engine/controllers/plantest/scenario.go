@@ -22,7 +22,7 @@ import (
 // added or replaced), edit (a merge patch with kind and name), remove, advance (a duration), plan (one plan and
 // its actions), settle (plans until one has nothing to do; only what they did is
 // shown). plan observes the world and plans; react, if not nil, lets the rest of
-// the world answer after each plan (pods become ready ...).
+// the world answer before each plan of settle (pods become ready ...).
 func Run(t *testing.T, plan func(w *World) reconcile.Result, react func(w *World)) {
 	t.Helper()
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -59,6 +59,9 @@ const maxSteps = 100
 func settle(w *World, plan func(w *World) reconcile.Result, react func(w *World)) string {
 	var out strings.Builder
 	for step := range maxSteps {
+		if react != nil {
+			react(w)
+		}
 		result := plan(w)
 		if len(result.Actions) == 0 {
 			return out.String() + fmt.Sprintf("settled after %d steps\n", step)
@@ -67,9 +70,6 @@ func settle(w *World, plan func(w *World) reconcile.Result, react func(w *World)
 			if !strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "again") && !strings.HasPrefix(line, "status") {
 				out.WriteString(line)
 			}
-		}
-		if react != nil {
-			react(w)
 		}
 	}
 	return out.String() + "did not settle\n"

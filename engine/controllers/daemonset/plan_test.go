@@ -1,0 +1,35 @@
+package daemonset_test
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pintle-io/pintle/engine/controllers/daemonset"
+	"github.com/pintle-io/pintle/engine/controllers/plantest"
+	"github.com/pintle-io/pintle/engine/reconcile"
+)
+
+func plan(w *plantest.World) reconcile.Result {
+	return daemonset.Plan(daemonset.Observed{
+		Set: plantest.List[*appsv1.DaemonSet](w)[0], Nodes: plantest.List[*corev1.Node](w), Pods: plantest.List[*corev1.Pod](w),
+		Revisions: plantest.List[*appsv1.ControllerRevision](w), Now: w.Now,
+	})
+}
+
+// run makes every new pod run and be ready.
+func run(w *plantest.World) {
+	for _, pod := range plantest.List[*corev1.Pod](w) {
+		if pod.Status.Phase != "" {
+			continue
+		}
+		updated := pod.DeepCopy()
+		updated.Status.Phase = corev1.PodRunning
+		updated.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(w.Now)}}
+		w.Put(updated)
+	}
+}
+
+func TestScenarios(t *testing.T) { plantest.Run(t, plan, run) }
