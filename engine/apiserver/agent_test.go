@@ -128,9 +128,9 @@ func TestLogsComeFromTheAgent(t *testing.T) {
 
 func TestExecThroughBothProtocols(t *testing.T) {
 	e := startWithAgent(t)
-	location := func(command ...string) *url.URL {
+	location := func(stdin bool, command ...string) *url.URL {
 		return e.kube.CoreV1().RESTClient().Get().Namespace("a").Resource("pods").Name("p").SubResource("exec").
-			VersionedParams(&corev1.PodExecOptions{Command: command, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
+			VersionedParams(&corev1.PodExecOptions{Command: command, Stdin: stdin, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
 	}
 	for name, build := range map[string]func(*url.URL) (remotecommand.Executor, error){
 		"websocket": func(u *url.URL) (remotecommand.Executor, error) {
@@ -140,7 +140,7 @@ func TestExecThroughBothProtocols(t *testing.T) {
 			return remotecommand.NewSPDYExecutor(e.rest, "POST", u)
 		},
 	} {
-		executor, err := build(location("cat", "-"))
+		executor, err := build(location(true, "cat", "-"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,11 +149,11 @@ func TestExecThroughBothProtocols(t *testing.T) {
 		if err != nil || out.String() != "cat -\ntyped" {
 			t.Errorf("%s: %q %v", name, out.String(), err)
 		}
-		executor, err = build(location("fail"))
+		executor, err = build(location(false, "fail"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = executor.StreamWithContext(e.ctx, remotecommand.StreamOptions{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard})
+		err = executor.StreamWithContext(e.ctx, remotecommand.StreamOptions{Stdout: io.Discard, Stderr: io.Discard})
 		if err == nil || !strings.Contains(err.Error(), "no such command") {
 			t.Errorf("%s: failing command: %v", name, err)
 		}

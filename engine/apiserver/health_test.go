@@ -1,12 +1,15 @@
 package apiserver_test
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -48,6 +51,14 @@ func TestHealthMetricsAndUnknownCallers(t *testing.T) {
 		})
 		c.Paths = map[string]http.Handler{"/extra": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "extra") })}
 	})
+	// The checks include hooks that run after the start; nothing announces their end.
+	err := wait.PollUntilContextTimeout(e.ctx, 10*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+		r, _ := e.get(t, "/readyz", nil)
+		return r.StatusCode == http.StatusOK, nil
+	})
+	if err != nil {
+		t.Fatal("ready:", err)
+	}
 	for _, path := range []string{"/healthz", "/livez"} {
 		if r, body := e.get(t, path, nil); r.StatusCode != http.StatusOK || body != "ok" {
 			t.Errorf("%s: %d %s", path, r.StatusCode, body)

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/pintle-io/pintle/engine/apis/certificates"
 )
 
 // approvalStrategy lets the approval subresource change the Approved and Denied
@@ -22,27 +24,7 @@ func (approvalStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Obj
 	metav1.ResetObjectMetaForStatus(req, before)
 	req.Spec, req.Status = before.Spec, before.Status
 	req.Status.Conditions = conditions
-	stampConditions(req.Status.Conditions, before.Status.Conditions)
-}
-
-// stampConditions dates the conditions whose status is new.
-func stampConditions(conditions, before []certificatesv1.CertificateSigningRequestCondition) {
-	now := metav1.Now()
-	for i := range conditions {
-		c := &conditions[i]
-		if c.LastUpdateTime.IsZero() {
-			c.LastUpdateTime = now
-		}
-		if !c.LastTransitionTime.IsZero() {
-			continue
-		}
-		c.LastTransitionTime = now
-		for j := range before {
-			if before[j].Type == c.Type && before[j].Status == c.Status && !before[j].LastTransitionTime.IsZero() {
-				c.LastTransitionTime = before[j].LastTransitionTime
-			}
-		}
-	}
+	certificates.StampConditions(req.Status.Conditions, before.Status.Conditions)
 }
 
 func (s approvalStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {

@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 // componentStatuses serves the deprecated list of components. They are one
@@ -60,9 +62,21 @@ func (componentStatuses) Get(_ context.Context, name string, _ *metav1.GetOption
 	return nil, apierrors.NewNotFound(corev1.Resource("componentstatuses"), name)
 }
 
+var componentTable = newTableConvertor(&apis.Resource{Columns: []apis.Column{
+	apis.NameColumn(),
+	apis.Text("Status", "Whether the component is healthy.", func(c *corev1.ComponentStatus) string {
+		if len(c.Conditions) == 1 && c.Conditions[0].Status == corev1.ConditionTrue {
+			return "Healthy"
+		}
+		return "Unhealthy"
+	}),
+	apis.Text("Message", "What the component says.", func(c *corev1.ComponentStatus) string { return c.Conditions[0].Message }),
+	apis.Text("Error", "What is wrong with it.", func(c *corev1.ComponentStatus) string { return c.Conditions[0].Error }),
+}})
+
 // ConvertToTable implements rest.TableConvertor.
 func (componentStatuses) ConvertToTable(ctx context.Context, object, tableOptions runtime.Object) (*metav1.Table, error) {
-	return rest.NewDefaultTableConvertor(corev1.Resource("componentstatuses")).ConvertToTable(ctx, object, tableOptions)
+	return componentTable.ConvertToTable(ctx, object, tableOptions)
 }
 
 func healthy(name string) *corev1.ComponentStatus {

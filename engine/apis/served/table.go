@@ -7,13 +7,18 @@ import (
 
 	"github.com/pintle-io/pintle/engine/apis"
 	"github.com/pintle-io/pintle/engine/apis/apps"
+	"github.com/pintle-io/pintle/engine/apis/autoscaling"
 	"github.com/pintle-io/pintle/engine/apis/batch"
 	"github.com/pintle-io/pintle/engine/apis/certificates"
 	"github.com/pintle-io/pintle/engine/apis/coordination"
 	"github.com/pintle-io/pintle/engine/apis/core"
 	"github.com/pintle-io/pintle/engine/apis/discovery"
 	"github.com/pintle-io/pintle/engine/apis/networking"
+	"github.com/pintle-io/pintle/engine/apis/node"
+	"github.com/pintle-io/pintle/engine/apis/policy"
 	"github.com/pintle-io/pintle/engine/apis/rbac"
+	"github.com/pintle-io/pintle/engine/apis/scheduling"
+	"github.com/pintle-io/pintle/engine/apis/storage"
 )
 
 // groups is the list of what is served, in the order of discovery.
@@ -26,6 +31,11 @@ var groups = []func() []apis.Resource{
 	rbac.Resources,
 	coordination.Resources,
 	certificates.Resources,
+	autoscaling.Resources,
+	policy.Resources,
+	scheduling.Resources,
+	node.Resources,
+	storage.Resources,
 	genericRows,
 }
 
