@@ -17,6 +17,7 @@ const (
 	opCall         = 0x10
 	opCallIndirect = 0x11
 	opLocalGet     = 0x20
+	opLocalSet     = 0x21
 	opLocalTee     = 0x22
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
@@ -27,13 +28,13 @@ const (
 	opI64LtS       = 0x53
 	opI32Add       = 0x6a
 	opI32Sub       = 0x6b
-	opI64Add       = 0x7c
 	opI64Sub       = 0x7d
 	opI64Mul       = 0x7e
 	opI64ExtendU   = 0xad
 
 	emptyBlock = 0x40
 	typeI32    = 0x7f
+	typeI64    = 0x7e
 )
 
 // rewriter meters the functions of one module.
@@ -44,10 +45,13 @@ type rewriter struct {
 	extraTypes  [][]byte // block types added for functions with several results
 }
 
-// body is the state of one function's rewriting.
+// body is the state of one function's rewriting. While the function runs, its fuel
+// is in a local, because a local is in a register: the global is read at entry and
+// after calls, and written before calls, at every way out and before the trap.
 type body struct {
 	rw      *rewriter
 	calls   bool   // the function calls; it counts its depth
+	fuel    uint32 // the added i64 local that holds the fuel
 	scratch uint32 // an added i32 local, used by bulk instructions
 	out     []byte
 	segment []byte // current run of instructions
@@ -73,7 +77,8 @@ func (rw *rewriter) function(i int) ([]byte, error) {
 		return nil, refuse("function %d is malformed", i+len(rw.m.imports))
 	}
 	code := r.b[r.pos:]
-	b := &body{rw: rw, scratch: uint32(len(t.params)) + uint32(locals)}
+	first := uint32(len(t.params)) + uint32(locals)
+	b := &body{rw: rw, fuel: first, scratch: first + 1}
 	var bulk bool
 	if err := scan(code, func(in instruction) {
 		b.calls = b.calls || in.op == opCall || in.op == opCallIndirect
@@ -81,16 +86,14 @@ func (rw *rewriter) function(i int) ([]byte, error) {
 	}); err != nil {
 		return nil, err
 	}
+	added := []byte{1, typeI64}
 	if bulk {
-		b.out = appendU32(nil, uint32(groups)+1)
-		b.out = append(b.out, localGroups(r.b[:r.pos])...)
-		b.out = append(b.out, 1, typeI32)
-	} else {
-		b.out = slices.Clone(r.b[:r.pos])
+		added = append(added, 1, typeI32)
 	}
-	if b.calls {
-		b.enter(t)
-	}
+	b.out = appendU32(nil, uint32(groups+len(added)/2))
+	b.out = append(b.out, localGroups(r.b[:r.pos])...)
+	b.out = append(b.out, added...)
+	b.enter(t)
 	b.test = b.calls
 	return b.code(code, i+len(rw.m.imports))
 }
@@ -102,15 +105,18 @@ func localGroups(decl []byte) []byte {
 	return decl[r.pos:]
 }
 
-// enter counts the call and opens the block that stands for the function's label,
-// so that every way out passes the code that leave adds.
+// enter counts the call, loads the fuel and opens the block that stands for the
+// function's label, so that every way out passes the code that leave adds.
 func (b *body) enter(t funcType) {
-	b.out = appendU32(append(b.out, opGlobalGet), b.rw.depth)
-	b.out = append(b.out, opI32Const, 1, opI32Add)
-	b.out = appendU32(append(b.out, opGlobalSet), b.rw.depth)
-	b.out = appendU32(append(b.out, opGlobalGet), b.rw.depth)
-	b.out = appendS64(append(b.out, opI32Const), int64(b.rw.limits.CallDepth))
-	b.out = append(b.out, opI32GtU, opIf, emptyBlock, opUnreachable, opEnd)
+	if b.calls {
+		b.out = appendU32(append(b.out, opGlobalGet), b.rw.depth)
+		b.out = append(b.out, opI32Const, 1, opI32Add)
+		b.out = appendU32(append(b.out, opGlobalSet), b.rw.depth)
+		b.out = appendU32(append(b.out, opGlobalGet), b.rw.depth)
+		b.out = appendS64(append(b.out, opI32Const), int64(b.rw.limits.CallDepth))
+		b.out = append(b.out, opI32GtU, opIf, emptyBlock, opUnreachable, opEnd)
+	}
+	b.out = b.appendLoad(b.out)
 	b.out = append(b.out, opBlock)
 	switch len(t.results) {
 	case 0:
@@ -135,10 +141,26 @@ func (rw *rewriter) blockType(results []byte) int {
 	return len(rw.m.types) + len(rw.extraTypes) - 1
 }
 
+// leave stores the fuel and counts the call down.
 func (b *body) leave() {
-	b.out = appendU32(append(b.out, opGlobalGet), b.rw.depth)
-	b.out = append(b.out, opI32Const, 1, opI32Sub)
-	b.out = appendU32(append(b.out, opGlobalSet), b.rw.depth)
+	b.out = b.appendStore(b.out)
+	if b.calls {
+		b.out = appendU32(append(b.out, opGlobalGet), b.rw.depth)
+		b.out = append(b.out, opI32Const, 1, opI32Sub)
+		b.out = appendU32(append(b.out, opGlobalSet), b.rw.depth)
+	}
+	b.out = append(b.out, opEnd)
+}
+
+// appendLoad brings the fuel into its local, appendStore puts it back.
+func (b *body) appendLoad(out []byte) []byte {
+	out = appendU32(append(out, opGlobalGet), b.rw.fuel)
+	return appendU32(append(out, opLocalSet), b.fuel)
+}
+
+func (b *body) appendStore(out []byte) []byte {
+	out = appendU32(append(out, opLocalGet), b.fuel)
+	return appendU32(append(out, opGlobalSet), b.rw.fuel)
 }
 
 // code meters the instructions.
@@ -162,11 +184,10 @@ func (b *body) code(code []byte, index int) ([]byte, error) {
 			}
 			b.segment = append(b.segment, in.raw...)
 		case opReturn:
-			if b.calls {
-				b.segment = appendU32(append(b.segment, opBr), uint32(b.nesting))
-			} else {
-				b.segment = append(b.segment, in.raw...)
-			}
+			b.segment = appendU32(append(b.segment, opBr), uint32(b.nesting))
+		case opCall, opCallIndirect:
+			b.segment = append(b.appendStore(b.segment), in.raw...)
+			b.segment = b.appendLoad(b.segment)
 		case opBlock:
 			b.nesting++
 			b.segment = append(b.segment, in.raw...)
@@ -203,20 +224,17 @@ func (b *body) code(code []byte, index int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.calls {
-		b.leave()
-		b.out = append(b.out, opEnd)
-	}
+	b.leave()
 	return b.out, nil
 }
 
 // flush writes the current run behind its charge.
 func (b *body) flush() {
 	if b.cost > 0 {
-		b.out = appendU32(append(b.out, opGlobalGet), b.rw.fuel)
+		b.out = appendU32(append(b.out, opLocalGet), b.fuel)
 		b.out = appendS64(append(b.out, opI64Const), b.cost)
 		b.out = append(b.out, opI64Sub)
-		b.out = appendU32(append(b.out, opGlobalSet), b.rw.fuel)
+		b.out = appendU32(append(b.out, opLocalSet), b.fuel)
 	}
 	if b.test {
 		b.out = b.appendTest(b.out)
@@ -227,8 +245,9 @@ func (b *body) flush() {
 
 // appendTest traps if fuel is below zero.
 func (b *body) appendTest(out []byte) []byte {
-	out = appendU32(append(out, opGlobalGet), b.rw.fuel)
-	return append(out, opI64Const, 0, opI64LtS, opIf, emptyBlock, opUnreachable, opEnd)
+	out = appendU32(append(out, opLocalGet), b.fuel)
+	out = append(out, opI64Const, 0, opI64LtS, opIf, emptyBlock)
+	return append(b.appendStore(out), opUnreachable, opEnd)
 }
 
 // chargeBulk charges the length on top of the stack, unit 1/16 fuel per element,
@@ -236,13 +255,13 @@ func (b *body) appendTest(out []byte) []byte {
 func (b *body) chargeBulk(unit int64) {
 	s := b.segment
 	s = appendU32(append(s, opLocalTee), b.scratch)
-	s = appendU32(append(s, opGlobalGet), b.rw.fuel)
+	s = appendU32(append(s, opLocalGet), b.fuel)
 	s = appendU32(append(s, opLocalGet), b.scratch)
 	s = append(s, opI64ExtendU)
 	s = appendS64(append(s, opI64Const), unit)
 	s = append(s, opI64Mul)
 	s = append(s, opI64Const, 4, 0x88) // i64.shr_u
 	s = append(s, opI64Sub)
-	s = appendU32(append(s, opGlobalSet), b.rw.fuel)
+	s = appendU32(append(s, opLocalSet), b.fuel)
 	b.segment = b.appendTest(s)
 }

@@ -9,6 +9,9 @@
 // declare itself, so the module cannot reach them. Everything else about validity
 // is left to the compiler that gets the output.
 //
+// While a function runs its fuel is in a local (see body); the global is exact
+// whenever the host can look, but for a trap other than running dry.
+//
 // Fuel is charged at the start of each straight run of instructions (function
 // entry, after loop, if, else and end) for the whole run; a conditional branch out
 // of it refunds nothing. The counter is tested where it must be to stop any
