@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -309,6 +310,22 @@ func TestConfigIsChecked(t *testing.T) {
 		if _, err := s.Resource(cfg); err == nil {
 			t.Errorf("accepted %+v", cfg)
 		}
+	}
+}
+
+func TestCloseEndsGoroutines(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s, err := Open("data", Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := configMaps(t, s)
+	create(t, r, "a")
+	for range 10 {
+		startWatch(t, context.Background(), r, "/configmaps/", everything)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
