@@ -42,7 +42,7 @@ func hook(w http.ResponseWriter, r *http.Request) {
 }
 
 // startChain runs a chain, with the quota on, over objects that the API holds.
-func startChain(t *testing.T, objs ...runtime.Object) *Chain {
+func startChain(t *testing.T, objs ...runtime.Object) (*Chain, informers.SharedInformerFactory) {
 	t.Helper()
 	client := fake.NewClientset(append(objs, &corev1.Namespace{ObjectMeta: in("", "ns")}, account("default"))...)
 	factory := informers.NewSharedInformerFactory(client, 0)
@@ -54,7 +54,7 @@ func startChain(t *testing.T, objs ...runtime.Object) *Chain {
 	}
 	factory.Start(ctx.Done())
 	t.Cleanup(func() { stop(); factory.Shutdown() })
-	return chain
+	return chain, factory
 }
 
 func createPod(chain *Chain, name string) (*corev1.Pod, error) {
@@ -91,7 +91,7 @@ func TestWebhooks(t *testing.T) {
 	}}
 	all := &metav1.LabelSelector{}
 	once := admissionregistrationv1.NeverReinvocationPolicy
-	chain := startChain(t,
+	chain, _ := startChain(t,
 		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: in("", "m"), Webhooks: []admissionregistrationv1.MutatingWebhook{{
 			Name: "m.example.com", ClientConfig: config("/mutate"), Rules: rules, FailurePolicy: &fails, SideEffects: &none, MatchPolicy: &exact,
 			NamespaceSelector: all, ObjectSelector: all, TimeoutSeconds: ptr[int32](5), AdmissionReviewVersions: []string{"v1"}, ReinvocationPolicy: &once}}},
@@ -121,7 +121,7 @@ func TestValidatingAdmissionPolicy(t *testing.T) {
 	}}
 	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: in("", "names"), Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
 		PolicyName: "names", ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}}}
-	chain := startChain(t, policy, binding)
+	chain, _ := startChain(t, policy, binding)
 	var err error
 	// The policies are compiled in the background, once they are needed.
 	waited := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
@@ -137,7 +137,7 @@ func TestValidatingAdmissionPolicy(t *testing.T) {
 }
 
 func TestNothingIsMadeWithoutWebhooks(t *testing.T) {
-	chain := startChain(t)
+	chain, _ := startChain(t)
 	if _, err := createPod(chain, "good"); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestNothingIsMadeWithoutWebhooks(t *testing.T) {
 
 func TestQuota(t *testing.T) {
 	limits := list("pods", "1", "requests.cpu", "1")
-	chain := startChain(t, &corev1.ResourceQuota{ObjectMeta: in("ns", "q"), Spec: corev1.ResourceQuotaSpec{Hard: limits},
+	chain, factory := startChain(t, &corev1.ResourceQuota{ObjectMeta: in("ns", "q"), Spec: corev1.ResourceQuotaSpec{Hard: limits},
 		Status: corev1.ResourceQuotaStatus{Hard: limits, Used: list("pods", "0", "requests.cpu", "900m")}})
 	_, err := createPod(chain, "silent")
 	if err == nil || !strings.Contains(err.Error(), "failed quota: q: must specify requests.cpu for: c") {
@@ -164,6 +164,15 @@ func TestQuota(t *testing.T) {
 	}
 	if err := create("50m"); err != nil {
 		t.Errorf("within the quota: %v", err)
+	}
+	// The fake API gives out no resource versions, by which the plugin would know
+	// its own write from what the informer still shows.
+	err = wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+		q, err := factory.Core().V1().ResourceQuotas().Lister().ResourceQuotas("ns").Get("q")
+		return err == nil && q.Status.Used.Pods().Value() == 1, err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := create("50m"); err == nil || !strings.Contains(err.Error(), "exceeded quota: q, requested: pods=1, used: pods=1") {
 		t.Errorf("one too many: %v", err)
