@@ -37,9 +37,9 @@ type Image struct {
 	Port int
 }
 
-// nameAnnotations carry the name: the first for OCI tools, the second as
-// containerd knows it.
-var nameAnnotations = []string{"org.opencontainers.image.ref.name", "io.containerd.image.name"}
+// nameAnnotation carries the name. Importers complete it as they do for names in
+// manifests; containerd's own annotation would have to be complete.
+const nameAnnotation = "org.opencontainers.image.ref.name"
 
 // Write writes the archive, an OCI image layout as a tar file.
 func Write(w io.Writer, img Image) error {
@@ -56,11 +56,7 @@ func Write(w io.Writer, img Image) error {
 	if err != nil {
 		return err
 	}
-	annotations := map[string]string{}
-	for _, key := range nameAnnotations {
-		annotations[key] = img.Name
-	}
-	if err := p.AppendImage(image, layout.WithAnnotations(annotations)); err != nil {
+	if err := p.AppendImage(image, layout.WithAnnotations(map[string]string{nameAnnotation: img.Name})); err != nil {
 		return err
 	}
 	return tarFolder(w, dir)

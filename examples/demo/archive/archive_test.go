@@ -37,10 +37,8 @@ func TestWrite(t *testing.T) {
 	if err != nil || len(manifest.Manifests) != 1 {
 		t.Fatalf("manifests: %+v, %v", manifest, err)
 	}
-	for _, key := range nameAnnotations {
-		if got := manifest.Manifests[0].Annotations[key]; got != "demo/hello:1" {
-			t.Errorf("annotation %s: %q", key, got)
-		}
+	if got := manifest.Manifests[0].Annotations[nameAnnotation]; got != "demo/hello:1" {
+		t.Errorf("annotation %s: %q", nameAnnotation, got)
 	}
 	image, err := index.Image(manifest.Manifests[0].Digest)
 	if err != nil {
