@@ -18,7 +18,6 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
-	"github.com/containerd/containerd/v2/core/images/archive"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
@@ -263,5 +262,5 @@ func archiveName(name string) string {
 	if err != nil {
 		return ""
 	}
-	return archive.FilterRefPrefix("")(full)
+	return full
 }

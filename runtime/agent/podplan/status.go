@@ -103,8 +103,9 @@ func (w *statusWriter) container(c *corev1.Container, init bool) corev1.Containe
 	case l.State == container.Running:
 		s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(l.StartedAt)}
 		verdict := w.Verdicts[l.ID]
-		started = verdict.Started
-		s.Ready = verdict.Started && verdict.Ready
+		// A plain init container is never ready before it has completed.
+		started = verdict.Started && (!init || sidecar(c))
+		s.Ready = started && verdict.Ready
 		w.running(c, l, &s)
 	case l.State == container.Created:
 		s.State.Waiting = w.defaultWaiting()
