@@ -119,9 +119,13 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
+	rego, err := c.newPolicies(decisions)
+	if err != nil {
+		return err
+	}
 	admit, err := engineadmission.New(engineadmission.Config{
 		Informers: factory, Client: c.client.Clientset(), Authorizer: may,
-		Extra: []admission.Interface{rbac.NewGuard(c.rules, may)},
+		Extra: []admission.Interface{rbac.NewGuard(c.rules, may), rego},
 	})
 	if err != nil {
 		return err
@@ -153,7 +157,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	}
 	c.client.SetAdmission(admit)
 	c.client.SetHandler(c.server.Handler())
-	return c.wireWorkers(decisions)
+	return c.wireWorkers(decisions, rego)
 }
 
 // authorizer asks, in this order: is it an administrator, a node about its own

@@ -13,6 +13,7 @@ import (
 	"github.com/pintle-io/pintle/engine/decision"
 	"github.com/pintle-io/pintle/engine/reconcile"
 	"github.com/pintle-io/pintle/engine/scheduling"
+	"github.com/pintle-io/pintle/policies"
 	"github.com/pintle-io/pintle/wasm/host"
 	"github.com/pintle-io/pintle/wasm/strategies"
 	native "github.com/pintle-io/pintle/wasm/strategies/scheduling"
@@ -32,7 +33,7 @@ func (w workers) run(ctx context.Context) error {
 
 // wireWorkers builds every loop of the control plane. All informers they need
 // are registered here, before the factory is started.
-func (c *controlPlane) wireWorkers(decisions *decision.Log) error {
+func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engine) error {
 	events := reconcile.NewEvents(c.client)
 	all, err := controllers.All(controllers.Deps{
 		Env:    reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers")},
@@ -54,6 +55,7 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log) error {
 		func(ctx context.Context) error { return controllers.Run(ctx, all) },
 		scheduler.Run,
 		func(ctx context.Context) error { return loadStrategy(ctx, c.cfg, scheduler, c.log) },
+		policies.NewSyncer(rego, c.client.Dynamic(), c.log.With("part", "policies")).Run,
 		c.runDNS,
 	}
 	if c.cfg.Nodes > 0 {

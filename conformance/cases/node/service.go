@@ -34,7 +34,7 @@ func service() suite.Case {
 			}
 			seen := map[string]bool{}
 			err := e.Eventually(ctx, time.Minute, "answers from both pods", func(ctx context.Context) (bool, string, error) {
-				out, err := e.Kubectl(ctx, "exec", "client", "--", "wget", "-q", "-T", "2", "-O", "-", "http://web")
+				out, err := e.Kubectl(ctx, "exec", "client", "--", "web", "get", "http://web")
 				if err == nil {
 					seen[strings.TrimSpace(out)] = true
 				}
@@ -44,7 +44,7 @@ func service() suite.Case {
 				return err
 			}
 			name := "web." + e.Namespace + ".svc.cluster.local"
-			if _, err := e.Kubectl(ctx, "exec", "client", "--", "wget", "-q", "-T", "2", "-O", "-", "http://"+name); err != nil {
+			if _, err := e.Kubectl(ctx, "exec", "client", "--", "web", "get", "http://"+name); err != nil {
 				return fmt.Errorf("by its full name: %w", err)
 			}
 			if _, err := e.Kubectl(ctx, "scale", "deployment/web", "--replicas=0"); err != nil {
