@@ -1,0 +1,60 @@
+// Package storagemigration holds the rules of storage version migrations.
+//
+// Every function is safe for concurrent use on distinct objects.
+package storagemigration
+
+import (
+	"context"
+
+	v1 "k8s.io/api/storagemigration/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
+)
+
+// Resources lists the rows of the storagemigration.k8s.io group.
+func Resources() []apis.Resource {
+	return []apis.Resource{migrations()}
+}
+
+var (
+	metadata = field.NewPath("metadata")
+	specPath = field.NewPath("spec")
+)
+
+func migrations() apis.Resource {
+	parts := apis.Parts[*v1.StorageVersionMigration, v1.StorageVersionMigrationSpec, v1.StorageVersionMigrationStatus]{
+		Spec:         func(m *v1.StorageVersionMigration) *v1.StorageVersionMigrationSpec { return &m.Spec },
+		Status:       func(m *v1.StorageVersionMigration) *v1.StorageVersionMigrationStatus { return &m.Status },
+		NoGeneration: true,
+	}
+	rules := apis.TypedRules[*v1.StorageVersionMigration]{
+		PrepareForCreate:       parts.Create,
+		PrepareForUpdate:       parts.Update,
+		PrepareForStatusUpdate: parts.UpdateStatus,
+		Validate: func(_ context.Context, m *v1.StorageVersionMigration) field.ErrorList {
+			errs := validation.ValidateObjectMeta(&m.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			if m.Spec.Resource.Resource == "" {
+				errs = append(errs, field.Required(specPath.Child("resource", "resource"), "resource is required"))
+			}
+			return errs
+		},
+		ValidateUpdate: func(_ context.Context, m, old *v1.StorageVersionMigration) field.ErrorList {
+			errs := validation.ValidateObjectMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)
+			return append(errs, validation.ValidateImmutableField(m.Spec, old.Spec, specPath)...)
+		},
+		ValidateStatusUpdate: func(_ context.Context, m, old *v1.StorageVersionMigration) field.ErrorList {
+			return validation.ValidateObjectMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)
+		},
+	}.Rules()
+	return apis.Resource{
+		GVK: v1.SchemeGroupVersion.WithKind("StorageVersionMigration"), Plural: "storageversionmigrations", Singular: "storageversionmigration",
+		New:       func() runtime.Object { return &v1.StorageVersionMigration{} },
+		NewList:   func() runtime.Object { return &v1.StorageVersionMigrationList{} },
+		Rules:     rules,
+		Columns:   []apis.Column{apis.NameColumn(), apis.CreatedColumn()},
+		HasStatus: true,
+	}
+}
