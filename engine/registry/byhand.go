@@ -25,6 +25,9 @@ func (r *Registry) addByHand(cfg Config) error {
 	}
 	if namespaces, ok := r.stores[core.WithResource("namespaces")]; ok {
 		namespaces.ShouldDeleteDuringUpdate = keepWhileFinalized
+		// Made after the hook, which it copies: a status write must not complete a
+		// deletion either.
+		r.serve(core, "namespaces/status", newStatusREST(namespaces))
 		r.serve(core, "namespaces", &namespaceREST{namespaces})
 		r.serve(core, "namespaces/finalize", newPartREST(namespaces, finalizeStrategy{namespaces.strategy}))
 	}
