@@ -77,7 +77,7 @@ func removeNodes(ctx context.Context, data string, nodes []string, log *slog.Log
 	if err := launcher(data, log).Stop(ctx); err != nil {
 		return err
 	}
-	err := errors.Join(top.Down(ctx), proxy.Cleanup(ctx, proxy.DefaultTable), network.RemoveRoutes())
+	err := errors.Join(top.Down(ctx), proxy.Cleanup(ctx, proxy.DefaultTable), network.RemoveRoutes(), agent.RemoveCgroup(cgroupParent))
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func endNode(ctx context.Context, top *network.Topology, s nodeSpec, log *slog.L
 		}
 	}
 	netns := filepath.Join(s.DataDir, "topology", "netns", s.Name)
-	if _, err := os.Stat(netns); err != nil {
+	if !network.NetnsAlive(netns) { // node 1, or the machine was started anew
 		return pods.Down(ctx)
 	}
 	// Pods of a node in a namespace of its own were joined to a bridge there.

@@ -89,6 +89,11 @@ func (c *controlPlane) runNodes(ctx context.Context) error {
 	if err := top.Up(ctx); err != nil {
 		return fmt.Errorf("make the node network: %w", err)
 	}
+	// Started here, not by whichever node comes first: containerd belongs in the
+	// machine's own network namespace, where the registries can be reached.
+	if _, err := launcher(c.cfg.DataDir, c.log).Start(ctx); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range c.cfg.Nodes {
 		place, err := top.CreateNode(ctx, nodeName(i), i)
