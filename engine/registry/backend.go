@@ -27,8 +27,9 @@ type backend struct {
 	transformers map[schema.GroupResource]value.Transformer
 }
 
-// deleteCollectionWorkers is how many deletes of a collection run at a time.
-const deleteCollectionWorkers = 2
+// deleteCollectionWorkers is how many deletes of a collection run at a time; they
+// share synced commits.
+const deleteCollectionWorkers = 16
 
 // options returns the storage options of a kind stored as protobuf in version gv.
 func (b *backend) options(gr schema.GroupResource, gv schema.GroupVersion, typer *runtime.Scheme) generic.RESTOptions {
