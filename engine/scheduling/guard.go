@@ -21,6 +21,8 @@ type guard struct {
 	placer   Placer // nil once it has been given up
 	fallback Placer
 	failures []time.Time
+	// note is for the records of decisions after placer was given up.
+	note string
 }
 
 // failed takes note of a failure and reports whether it was one too many.
@@ -46,10 +48,11 @@ func (s *Scheduler) strategyFailed(p Placer, first *pending, err error, now time
 	s.config.Logger.Warn("scheduling strategy failed", "decider", p.Identity(), "namespace", first.pod.Namespace,
 		"name", first.pod.Name, "err", err)
 	s.config.Recorder.Event(first.pod, corev1.EventTypeWarning, decision.StrategyFailed, message)
-	s.config.Decisions.Add(failureRecord(p, podObject(first), decision.StrategyFailed, message, now))
+	s.config.Decisions.Add(failureRecord(p, podObject(first), decision.StrategyFailed, err.Error(), now))
 	if !s.guard.failed(now) {
 		return
 	}
+	s.guard.note = fmt.Sprintf("instead of strategy %s, which failed %d times within %v; the last time: %v", p.Identity(), mostFailures, failureWindow, err)
 	message = fmt.Sprintf("scheduling strategy %s failed %d times within %v; the native one decides from now on", p.Identity(), mostFailures, failureWindow)
 	s.config.Logger.Error("scheduling strategy given up", "decider", p.Identity(), "failures", mostFailures)
 	s.config.Recorder.Event(first.pod, corev1.EventTypeWarning, decision.FallenBack, message)

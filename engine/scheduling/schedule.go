@@ -32,6 +32,8 @@ type decisionInput struct {
 	fuel     uint64        // share of one pod
 	duration time.Duration // share of one pod
 	now      time.Time
+	// note says why another than the configured strategy decided.
+	note string
 }
 
 // schedule places a batch: asks the strategy, believes what can be verified, and
@@ -42,16 +44,18 @@ func (s *Scheduler) schedule(ctx context.Context, pods []*pending, now time.Time
 		s.refuseAll(groups, now)
 		return
 	}
+	in := decisionInput{now: now, note: s.guard.note}
 	if p := s.guard.placer; p != nil {
-		rest, err := s.ask(ctx, p, groups, now)
+		rest, err := s.ask(ctx, p, groups, in)
 		if err == nil {
 			return
 		}
 		s.strategyFailed(p, rest[0].pods[0], err, now)
+		in.note = fmt.Sprintf("instead of strategy %s, which failed: %v", p.Identity(), err)
 		groups = rest
 	}
 	for len(groups) > 0 {
-		rest, err := s.ask(ctx, s.guard.fallback, groups, now)
+		rest, err := s.ask(ctx, s.guard.fallback, groups, in)
 		if err == nil {
 			return
 		}
@@ -89,7 +93,7 @@ func (s *Scheduler) group(pods []*pending) []group {
 
 // ask has p place the groups and acts on the answer. On an error, the groups that
 // are returned have not been acted on.
-func (s *Scheduler) ask(ctx context.Context, p Placer, groups []group, now time.Time) ([]group, error) {
+func (s *Scheduler) ask(ctx context.Context, p Placer, groups []group, in decisionInput) ([]group, error) {
 	batch := s.batch(groups)
 	start := time.Now()
 	answer, err := p.Place(ctx, s.cluster.snap, batch)
@@ -100,10 +104,9 @@ func (s *Scheduler) ask(ctx context.Context, p Placer, groups []group, now time.
 	if err != nil {
 		return groups, err
 	}
-	return s.accept(groups, answer.Results, decisionInput{
-		decider: p.Identity(), hash: inputHash(s.cluster.snap, batch), now: now,
-		fuel: answer.Fuel / uint64(count), duration: time.Since(start) / time.Duration(count),
-	})
+	in.decider, in.hash = p.Identity(), inputHash(s.cluster.snap, batch)
+	in.fuel, in.duration = answer.Fuel/uint64(count), time.Since(start)/time.Duration(count)
+	return s.accept(groups, answer.Results, in)
 }
 
 func (s *Scheduler) batch(groups []group) *abi.Batch {
@@ -194,6 +197,7 @@ func (s *Scheduler) assume(p *pending, n *nodeInfo, r abi.Result, in decisionInp
 	}
 	rec := in.record(p)
 	rec.Verdict, rec.Target, rec.Score, rec.Candidates = decision.Scheduled, n.name, int64(r.Score), s.cluster.present
+	rec.Message = in.note
 	return rec
 }
 

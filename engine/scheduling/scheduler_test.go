@@ -224,9 +224,9 @@ func TestRogueStrategies(t *testing.T) {
 			var failed, placed int
 			for _, r := range records {
 				switch {
-				case r.Verdict == decision.StrategyFailed && strings.Contains(r.Message, "sha256:rogue"):
+				case r.Verdict == decision.StrategyFailed && r.Decider == "sha256:rogue":
 					failed++
-				case r.Verdict == decision.Scheduled && r.Decider == "native":
+				case r.Verdict == decision.Scheduled && r.Decider == "native" && strings.Contains(r.Message, "sha256:rogue"):
 					placed++
 				}
 			}
