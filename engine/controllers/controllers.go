@@ -15,6 +15,7 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/csr"
 	"github.com/pintle-io/pintle/engine/controllers/daemonset"
 	"github.com/pintle-io/pintle/engine/controllers/deployment"
+	"github.com/pintle-io/pintle/engine/controllers/disruption"
 	"github.com/pintle-io/pintle/engine/controllers/endpoints"
 	"github.com/pintle-io/pintle/engine/controllers/endpointslice"
 	"github.com/pintle-io/pintle/engine/controllers/garbage"
@@ -24,6 +25,7 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/nodelifecycle"
 	"github.com/pintle-io/pintle/engine/controllers/podgc"
 	"github.com/pintle-io/pintle/engine/controllers/replicaset"
+	"github.com/pintle-io/pintle/engine/controllers/replicationcontroller"
 	"github.com/pintle-io/pintle/engine/controllers/rootca"
 	"github.com/pintle-io/pintle/engine/controllers/serviceaccount"
 	"github.com/pintle-io/pintle/engine/controllers/statefulset"
@@ -55,6 +57,7 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return serviceaccount.New(d.Env) },
 		func() (*reconcile.Controller, error) { return deployment.New(d.Env) },
 		func() (*reconcile.Controller, error) { return replicaset.New(d.Env) },
+		func() (*reconcile.Controller, error) { return replicationcontroller.New(d.Env) },
 		func() (*reconcile.Controller, error) { return statefulset.New(d.Env) },
 		func() (*reconcile.Controller, error) { return daemonset.New(d.Env) },
 		func() (*reconcile.Controller, error) { return job.New(d.Env) },
@@ -62,6 +65,7 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return ttlafterfinished.New(d.Env) },
 		func() (*reconcile.Controller, error) { return endpointslice.New(d.Env) },
 		func() (*reconcile.Controller, error) { return endpoints.New(d.Env) },
+		func() (*reconcile.Controller, error) { return disruption.New(d.Env) },
 		func() (*reconcile.Controller, error) { return nodelifecycle.New(d.Env) },
 		func() (*reconcile.Controller, error) { return tainteviction.New(d.Env) },
 		func() (*reconcile.Controller, error) { return podgc.New(d.Env) },

@@ -3,8 +3,10 @@ package reconcile
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/record"
@@ -83,8 +85,13 @@ type eventSink struct {
 	client *client.Client
 }
 
+// Create drops events about what goes away with its namespace.
 func (s *eventSink) Create(event *corev1.Event) (*corev1.Event, error) {
-	return client.Create(s.ctx(), s.client, event.DeepCopy())
+	created, err := client.Create(s.ctx(), s.client, event.DeepCopy())
+	if apierrors.IsNotFound(err) || quiet(err) || errors.Is(err, context.Canceled) {
+		return event, nil
+	}
+	return created, err
 }
 
 func (s *eventSink) Update(event *corev1.Event) (*corev1.Event, error) {

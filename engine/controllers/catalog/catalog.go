@@ -23,6 +23,9 @@ type Resource struct {
 	BuiltIn    bool
 }
 
+// eventsAlias is the second name of the core group's events.
+var eventsAlias = schema.GroupResource{Group: "events.k8s.io", Resource: "events"}
+
 // Catalog finds resources.
 type Catalog struct {
 	client    *client.Client
@@ -45,8 +48,7 @@ func New(c *client.Client) *Catalog {
 	return out
 }
 
-// BuiltIn lists the resources of the table. Events are left out: they expire by
-// themselves and own nothing.
+// BuiltIn lists the resources of the table.
 func (c *Catalog) BuiltIn() []Resource { return c.builtIn }
 
 // Others lists what else discovery shows. With an error it is what could be
@@ -73,8 +75,9 @@ func (c *Catalog) Others() ([]Resource, error) {
 	return out, err
 }
 
+// ignored leaves out what the table has, under any group (events have two).
 func (c *Catalog) ignored(gvr schema.GroupVersionResource, r metav1.APIResource) bool {
-	if c.tableHas[gvr.GroupResource()] || gvr.Resource == "events" {
+	if c.tableHas[gvr.GroupResource()] || gvr.GroupResource() == eventsAlias {
 		return true
 	}
 	for _, verb := range []string{"list", "watch", "delete"} {

@@ -228,7 +228,8 @@ func (p *plan) createNew(revision int64) {
 		p.progress(corev1.ConditionTrue, "NewReplicaSetCreated", fmt.Sprintf("Created new replica set %q", rs.Name))
 	}
 	p.OnFailure = p.createFailed(rs.Name)
-	p.d.Status.ObservedGeneration = p.d.Generation
+	// The counts are still those of the old template, so the generation is not
+	// observed yet: who waits for the rollout must not take them for its end.
 	p.addStatus()
 }
 

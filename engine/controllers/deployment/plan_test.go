@@ -115,6 +115,7 @@ func TestRollingUpdateStaysWithinBounds(t *testing.T) {
 			for range rapid.IntRange(1, 20).Draw(t, "steps") {
 				_, before := sums(w)
 				w.Act(plan(w))
+				notDoneEarly(t, w)
 				asked, _ := sums(w)
 				if asked > *d.Spec.Replicas+surge {
 					t.Fatalf("%d pods asked for, of %d + %d", asked, *d.Spec.Replicas, surge)
@@ -142,6 +143,22 @@ func TestRollingUpdateStaysWithinBounds(t *testing.T) {
 			t.Fatalf("a complete Deployment is still acted upon: %v", actions)
 		}
 	})
+}
+
+// notDoneEarly guards against a status that claims the new generation with the
+// counts of the old template: `kubectl rollout status` would call it done.
+func notDoneEarly(t *rapid.T, w *plantest.World) {
+	d := plantest.List[*appsv1.Deployment](w)[0]
+	s := d.Status
+	if s.ObservedGeneration < d.Generation || s.UpdatedReplicas < *d.Spec.Replicas {
+		return
+	}
+	for _, rs := range plantest.List[*appsv1.ReplicaSet](w) {
+		if rs.Spec.Template.Spec.Containers[0].Image == d.Spec.Template.Spec.Containers[0].Image && rs.Status.Replicas >= s.UpdatedReplicas {
+			return
+		}
+	}
+	t.Fatalf("the status says updated, but no ReplicaSet of the template has %d pods", s.UpdatedReplicas)
 }
 
 // TestPlanIsPure plans twice, the second time with the ReplicaSets reversed, and

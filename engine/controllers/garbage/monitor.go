@@ -48,6 +48,9 @@ func newMonitors(c *client.Client, cat *catalog.Catalog, g *graph) *monitors {
 func (m *monitors) run(ctx context.Context, c *reconcile.Controller) error {
 	defer m.wg.Wait()
 	for _, r := range m.catalog.BuiltIn() {
+		if r.Resource == "events" {
+			continue // they own nothing and expire by themselves
+		}
 		m.start(ctx, c, r)
 	}
 	tick := time.NewTicker(rediscover)

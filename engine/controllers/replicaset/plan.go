@@ -12,6 +12,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/pintle-io/pintle/engine/controllers/owned"
 	"github.com/pintle-io/pintle/engine/controllers/podset"
@@ -27,6 +28,8 @@ const burst = 500
 // Observed is the snapshot of one ReplicaSet.
 type Observed struct {
 	ReplicaSet *appsv1.ReplicaSet
+	// Kind is the kind the pods name as their owner; zero is ReplicaSet itself.
+	Kind schema.GroupVersionKind
 	// Pods are those it controls and the orphans its selector selects.
 	Pods []*corev1.Pod
 	// Related are the pods of all ReplicaSets with the same owner; they spread
@@ -39,6 +42,9 @@ type Observed struct {
 func Plan(o Observed) reconcile.Result {
 	var result reconcile.Result
 	rs := o.ReplicaSet
+	if o.Kind.Empty() {
+		o.Kind = Kind
+	}
 	selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
 	if err != nil {
 		return result // validation refuses such selectors
@@ -51,7 +57,7 @@ func Plan(o Observed) reconcile.Result {
 	}
 	for _, pod := range adopt {
 		taken := pod.DeepCopy()
-		taken.OwnerReferences = owned.With(pod.OwnerReferences, *metav1.NewControllerRef(rs, Kind))
+		taken.OwnerReferences = owned.With(pod.OwnerReferences, *metav1.NewControllerRef(rs, o.Kind))
 		result.Add(reconcile.Update{Object: taken})
 	}
 	pods = append(pods, adopt...)
@@ -99,7 +105,7 @@ func scale(o Observed, active []*corev1.Pod, diff int) []reconcile.Action {
 			Failed: reconcile.Message{Type: corev1.EventTypeWarning, Reason: "FailedCreate", Format: "Error creating: %v"},
 		}
 		for range min(-diff, burst) {
-			batch = append(batch, reconcile.Create{Object: podset.FromTemplate(&rs.Spec.Template, rs, Kind), Announce: announce})
+			batch = append(batch, reconcile.Create{Object: podset.FromTemplate(&rs.Spec.Template, rs, o.Kind), Announce: announce})
 		}
 	case diff > 0:
 		announce := &reconcile.Announce{
