@@ -18,6 +18,8 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/authorization/union"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/restmapper"
 
 	engineadmission "github.com/pintle-io/pintle/engine/admission"
 	"github.com/pintle-io/pintle/engine/apis/served"
@@ -53,12 +55,14 @@ type controlPlane struct {
 	rules    *rbac.Authorizer
 	dns      *dns.Server
 	work     workers
+	// done is closed by close.
+	done chan struct{}
 }
 
 // newControlPlane opens the store and wires the API. What it opened is closed by
 // close, also after an error.
 func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort, log *slog.Logger) (*controlPlane, error) {
-	c := &controlPlane{cfg: cfg, log: log, listener: listener, endpoint: endpoint}
+	c := &controlPlane{cfg: cfg, log: log, listener: listener, endpoint: endpoint, done: make(chan struct{})}
 	var err error
 	if c.pki, err = openPKI(cfg, endpoint); err != nil {
 		return c, err
@@ -125,7 +129,11 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	}
 	admit, err := engineadmission.New(engineadmission.Config{
 		Informers: factory, Client: c.client.Clientset(), Authorizer: may,
-		Extra: []admission.Interface{rbac.NewGuard(c.rules, may), rego},
+		Mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery())),
+		Dynamic: c.client.Dynamic(), Loopback: c.client.RESTConfig(), Done: c.done,
+		// Nothing takes the protection off claims and volumes yet.
+		Disabled: []string{engineadmission.StorageObjectInUseProtection},
+		Extra:    []admission.Interface{rbac.NewGuard(c.rules, may), rego},
 	})
 	if err != nil {
 		return err
@@ -147,7 +155,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	}
 	c.server, err = apiserver.New(apiserver.Config{
 		Registry: reg, Authenticator: who, Authorizer: may, Admission: admit, APIAudiences: tokens.Audiences(),
-		Listener: c.listener, Certificate: c.pki.ServingCertificate, ClientCA: c.pki.CA(),
+		Listener: c.listener, Certificate: servingChain(c.pki), ClientCA: c.pki.CA(),
 		Loopback: c.client.RESTConfig(), OpenAPI: docs, Paths: paths,
 		Groups: []metav1.APIResourceList{decision.Discovery()},
 		Logger: c.log.With("part", "apiserver"),
@@ -223,6 +231,7 @@ func (c *controlPlane) run(ctx context.Context, ready func() error) error {
 }
 
 func (c *controlPlane) close() error {
+	close(c.done)
 	if c.store == nil {
 		return nil
 	}

@@ -25,7 +25,11 @@ import (
 	"github.com/pintle-io/pintle/runtime/proxy"
 )
 
-const kubeletPort = 10250
+const (
+	kubeletPort = 10250
+	// cgroupParent holds the cgroups of all nodes of this machine.
+	cgroupParent = "/pintle"
+)
 
 // nodeSpec is one node of this machine.
 type nodeSpec struct {
@@ -76,7 +80,7 @@ func newAgent(s nodeSpec, api nodeAPI, runtime *containerd.Runtime, pods *networ
 	cfg := agent.Config{
 		NodeName: s.Name, NodeIPs: []string{s.IP.String()},
 		Client: api.client, Runtime: runtime, Network: pods,
-		DataDir: filepath.Join(s.dir(), "agent"), HostNetNS: s.Netns,
+		DataDir: filepath.Join(s.dir(), "agent"), HostNetNS: s.Netns, CgroupParent: cgroupParent + "/" + s.Name,
 		ClusterDNS: []string{ClusterDNSIP}, ClusterDomain: ClusterDomain,
 		PodCIDR: pods.SetPodCIDR, ClientCA: api.ca, Logger: log,
 	}

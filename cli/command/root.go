@@ -49,6 +49,8 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 		downCommand(),
 		serverCommand(),
 
+		agentCommand(),
+		tokenCommand(),
 		imageCommand(),
 		whyCommand(),
 		runNodeCommand(),

@@ -209,7 +209,7 @@ func (a *Agent) removePod(ctx context.Context, ref container.PodRef, state conta
 		return err
 	}
 	for _, class := range []string{"", "burstable", "besteffort"} {
-		if err := removeCgroup(filepath.Join(a.cfg.CgroupParent, "kubepods", class, "pod"+ref.UID)); err != nil {
+		if err := RemoveCgroup(filepath.Join(a.cfg.CgroupParent, "kubepods", class, "pod"+ref.UID)); err != nil {
 			return err
 		}
 	}

@@ -115,6 +115,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error {
 		// Services first: their variables belong into the first container.
 		if cache.WaitForCacheSync(ctx.Done(), services.HasSynced) {
+			a.sweepNetwork(ctx)
 			pods.RunWithContext(ctx)
 		}
 		return nil
@@ -255,13 +256,46 @@ func (a *Agent) trySweep(ctx context.Context) error {
 			a.begin(ref, nil)
 		}
 	}
-	live := map[string]bool{}
-	a.mu.Lock()
-	for uid := range a.mu.workers {
-		live[uid] = true
+	return nil
+}
+
+// sweepNetwork takes pods that nobody knows off the network. It runs before
+// there are workers, so that it cannot meet a pod that is being set up; it is
+// tried until it succeeds.
+func (a *Agent) sweepNetwork(ctx context.Context) {
+	for ctx.Err() == nil {
+		live, err := a.livePods(ctx)
+		if err == nil {
+			err = a.cfg.Network.Sweep(ctx, live)
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		a.log.Info("look for remains on the network, will retry", "err", err)
+		pause(ctx, retryNode)
 	}
-	a.mu.Unlock()
-	return a.cfg.Network.Sweep(ctx, live)
+}
+
+// livePods are those of the API and those that have containers here.
+func (a *Agent) livePods(ctx context.Context) (map[string]bool, error) {
+	pods, err := a.cfg.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", a.cfg.NodeName).String(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	refs, err := a.cfg.Runtime.Pods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live := map[string]bool{}
+	for _, p := range pods.Items {
+		live[string(p.UID)] = true
+	}
+	for _, r := range refs {
+		live[r.UID] = true
+	}
+	return live, nil
 }
 
 func (a *Agent) inAPI(uid string) bool {
@@ -337,7 +371,7 @@ func (a *Agent) Shutdown(ctx context.Context) error {
 		err = errors.Join(err, a.volumes.Teardown(uid))
 	}
 	err = errors.Join(err, a.cfg.Network.Sweep(ctx, nil))
-	return errors.Join(err, removeCgroup(a.cfg.CgroupParent))
+	return errors.Join(err, RemoveCgroup(a.cfg.CgroupParent))
 }
 
 func (a *Agent) endPod(ctx context.Context, ref container.PodRef) error {

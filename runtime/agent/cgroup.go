@@ -135,8 +135,9 @@ func writeFiles(dir string, files map[string]string) error {
 	return nil
 }
 
-// removeCgroup removes a cgroup and those below it from every hierarchy.
-func removeCgroup(path string) error {
+// RemoveCgroup removes a cgroup and those below it from every hierarchy; they must
+// hold no process.
+func RemoveCgroup(path string) error {
 	roots := []string{cgroupRoot}
 	if !cgroupV2() {
 		entries, err := os.ReadDir(cgroupRoot)

@@ -146,31 +146,59 @@ func (a *Agent) dialInside(ctx context.Context, path, addr string) (net.Conn, er
 	}
 	done := make(chan result, 1)
 	go func() {
-		// The thread is thrown away with the goroutine: it is never unlocked.
-		runtime.LockOSThread()
-		ns, err := netns.GetFromPath(path)
-		if err == nil {
-			err = errors.Join(netns.Set(ns), ns.Close())
-		}
+		var r result
+		err := inNamespace(path, func() { r.conn, r.err = dialLocal(ctx, addr) })
 		if err != nil {
-			done <- result{nil, err}
-			return
+			r.err = fmt.Errorf("enter network namespace %s: %w", path, err)
 		}
-		// localhost is tried on both families, in this goroutine alone: a
-		// racing dial would start a goroutine in another namespace.
-		var last result
-		_, port, _ := net.SplitHostPort(addr)
-		for _, host := range []string{"127.0.0.1", "::1"} {
-			d := &net.Dialer{FallbackDelay: -1}
-			last.conn, last.err = d.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
-			if last.err == nil {
-				break
-			}
-		}
-		done <- last
+		done <- r
 	}()
 	r := <-done
 	return r.conn, r.err
+}
+
+// dialLocal tries both families in this goroutine alone: a racing dial would
+// start a goroutine in another namespace.
+func dialLocal(ctx context.Context, addr string) (conn net.Conn, err error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		d := &net.Dialer{FallbackDelay: -1}
+		if conn, err = d.DialContext(ctx, "tcp", net.JoinHostPort(host, port)); err == nil {
+			break
+		}
+	}
+	return conn, err
+}
+
+// inNamespace calls fn on a thread inside the network namespace at path. If the
+// thread cannot be brought back it stays locked, and ends with its goroutine.
+func inNamespace(path string, fn func()) error {
+	runtime.LockOSThread()
+	home, err := netns.Get()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer home.Close()
+	inside, err := netns.GetFromPath(path)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer inside.Close()
+	if err := netns.Set(inside); err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	fn()
+	if err := netns.Set(home); err != nil {
+		return err
+	}
+	runtime.UnlockOSThread()
+	return nil
 }
 
 // serveLogs answers with the log of one container.

@@ -16,9 +16,9 @@ import (
 	"github.com/pintle-io/pintle/runtime/logs"
 )
 
-// resync is how often a pod is looked at without any sign of change; volumes
-// follow their sources at least as often.
-const resync = time.Minute
+// resync is how often a pod is looked at without any sign of change; tokens are
+// renewed then.
+const resync = 3 * time.Minute
 
 // worker owns one pod on this node, from when it is first seen until nothing of
 // it is left.
@@ -213,11 +213,14 @@ func (w *worker) failed(o podplan.Observed, err error) time.Duration {
 		return 0
 	}
 	w.problems++
-	wait := min(500*time.Millisecond<<min(w.problems-1, 8), resync)
+	wait := min(500*time.Millisecond<<min(w.problems-1, 8), maxRetry)
 	w.problem = podplan.Hold{Until: o.Now.Add(wait), Reason: "ContainerCreating", Message: err.Error()}
 	w.a.log.Info("pod action failed, will retry", "namespace", w.ref.Namespace, "name", w.ref.Name, "after", wait, "err", err)
 	return wait
 }
+
+// maxRetry bounds the wait between tries of what concerns the whole pod.
+const maxRetry = time.Minute
 
 func (w *worker) observe(ctx context.Context) (podplan.Observed, error) {
 	pod, removed := w.current()
