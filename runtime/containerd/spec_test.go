@@ -6,6 +6,8 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -161,12 +163,12 @@ func TestTerminal(t *testing.T) {
 	r, _ := newRuntime(t)
 	ctx := t.Context()
 	pod := container.PodRef{UID: "tty", Namespace: "ns", Name: "p"}
-	sb, err := r.RunSandbox(ctx, container.SandboxConfig{Pod: pod, Hostname: "p", CgroupParent: "/pintle-tty"})
+	sb, err := r.RunSandbox(ctx, container.SandboxConfig{Pod: pod, Hostname: "p", CgroupParent: "/pintle-test/tty"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := container.Config{
-		Pod: pod, SandboxID: sb, Name: "c", Image: testImage, TTY: true, Stdin: true, CgroupParent: "/pintle-tty",
+		Pod: pod, SandboxID: sb, Name: "c", Image: testImage, TTY: true, Stdin: true, CgroupParent: "/pintle-test/tty",
 		Command: []string{"/bin/sh", "-c", "read x; echo got:$x; sleep 0.1"}, LogPath: t.TempDir() + "/c/0.log",
 	}
 	id, err := r.CreateContainer(ctx, cfg)
@@ -179,6 +181,12 @@ func TestTerminal(t *testing.T) {
 		}
 		if err := r.RemoveSandbox(context.Background(), sb); err != nil {
 			t.Error(err)
+		}
+		for _, dir := range []string{"pintle-test/tty", "pintle-test"} {
+			v1, _ := filepath.Glob("/sys/fs/cgroup/*/" + dir)
+			for _, d := range append(v1, "/sys/fs/cgroup/"+dir) {
+				_ = os.Remove(d) // one of the two versions has none
+			}
 		}
 	})
 	if err := r.StartContainer(ctx, id); err != nil {

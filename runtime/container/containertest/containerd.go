@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -43,14 +44,22 @@ func StartContainerd(t testing.TB) string {
 	cmd := exec.Command(bin, "--config", dir+"/config.toml", "--log-level", "warn")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		// Pdeathsig is sent when the starting thread ends, so it is kept.
+		runtime.LockOSThread()
+		defer close(ended)
+		started <- cmd.Start()
+		_ = cmd.Wait() // ended by a signal
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-		_ = cmd.Wait() // ended by the signal
+		<-ended
 		if t.Failed() {
 			t.Logf("containerd: %s", log.String())
 		}

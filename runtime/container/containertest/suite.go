@@ -46,7 +46,7 @@ func Run(t *testing.T, make func(t *testing.T) Harness) {
 		t.Run(name, func(t *testing.T) {
 			h := make(t)
 			f := &fixture{Harness: h, t: t, dir: t.TempDir(), pod: container.PodRef{UID: "uid-" + strings.ReplaceAll(name, " ", "-"), Namespace: "ns", Name: "pod"}}
-			t.Cleanup(f.cleanup)
+			t.Cleanup(func() { f.cleanup(); dropCgroups() })
 			part(t, f)
 		})
 	}
@@ -75,6 +75,14 @@ func (f *fixture) cleanup() {
 		if err := f.Runtime.RemoveSandbox(ctx, s.ID); err != nil {
 			f.t.Error(err)
 		}
+	}
+}
+
+// dropCgroups removes the empty parents that runc leaves.
+func dropCgroups() {
+	v1, _ := filepath.Glob("/sys/fs/cgroup/*/pintle-test")
+	for _, dir := range append(v1, "/sys/fs/cgroup/pintle-test") {
+		_ = os.Remove(dir) // not there with the fake
 	}
 }
 
