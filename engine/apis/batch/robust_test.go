@@ -1,0 +1,9 @@
+package batch
+
+import (
+	"testing"
+
+	"github.com/pintle-io/pintle/engine/apis/apistest"
+)
+
+func TestRulesAreRobust(t *testing.T) { apistest.Robust(t, Resources()) }
