@@ -3,19 +3,13 @@
 package replicationcontroller
 
 import (
-	"context"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	corelisters "k8s.io/client-go/listers/core/v1"
-	"k8s.io/client-go/tools/cache"
 
-	"github.com/pintle-io/pintle/engine/controllers/owned"
 	"github.com/pintle-io/pintle/engine/controllers/replicaset"
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
@@ -103,60 +97,4 @@ func withStatus(rc *corev1.ReplicationController, s appsv1.ReplicaSetStatus) *co
 		})
 	}
 	return out
-}
-
-type observer struct {
-	controllers corelisters.ReplicationControllerLister
-	pods        cache.Indexer
-}
-
-// New builds the controller.
-func New(env reconcile.Env) (*reconcile.Controller, error) {
-	controllers := env.Informers().Core().V1().ReplicationControllers()
-	pods := env.Informers().Core().V1().Pods().Informer()
-	if err := owned.Index(pods); err != nil {
-		return nil, err
-	}
-	o := &observer{controllers: controllers.Lister(), pods: pods.GetIndexer()}
-	return env.Controller(reconcile.Config{
-		Name:      "replication-controller",
-		Reconcile: o.reconcile,
-		Watches: []reconcile.Watch{
-			reconcile.Self[*corev1.ReplicationController](controllers.Informer()),
-			reconcile.On(pods, o.ownersOf),
-		},
-	})
-}
-
-// ownersOf names the ReplicationController of a pod, or those that could adopt an
-// orphan.
-func (o *observer) ownersOf(pod *corev1.Pod) []reconcile.Key {
-	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil {
-		if ref.Kind != Kind.Kind {
-			return nil
-		}
-		return []reconcile.Key{{Namespace: pod.Namespace, Name: ref.Name}}
-	}
-	all, err := o.controllers.GetPodControllers(pod)
-	if err != nil {
-		return nil // nobody selects it
-	}
-	var keys []reconcile.Key
-	for _, rc := range all {
-		keys = append(keys, reconcile.KeyOf(rc))
-	}
-	return keys
-}
-
-func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {
-	rc, err := o.controllers.ReplicationControllers(key.Namespace).Get(key.Name)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, nil
-	}
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	pods := owned.By[*corev1.Pod](o.pods, rc.UID)
-	pods = append(pods, owned.Orphans[*corev1.Pod](o.pods, rc.Namespace, labels.SelectorFromSet(rc.Spec.Selector))...)
-	return Plan(Observed{Controller: rc, Pods: pods, Now: now}), nil
 }
