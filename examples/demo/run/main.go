@@ -61,6 +61,7 @@ func (d *demo) run(ctx context.Context) error {
 		do    func(context.Context) error
 	}{
 		{"start a cluster", d.up},
+		{"wait for its nodes", d.nodesReady},
 		{"build the application's images and import them", d.images},
 		{"apply the manifests", d.apply},
 		{"wait until everything runs", d.wait},
@@ -88,6 +89,40 @@ func (d *demo) up(ctx context.Context) error {
 		return nil
 	}
 	return d.call(ctx, d.own("up", "--detach", "--nodes", fmt.Sprint(d.nodes))...)
+}
+
+// nodesReady waits until every node of the cluster is registered and ready.
+func (d *demo) nodesReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return retry(ctx, func() error {
+		list := exec.CommandContext(ctx, d.pintle, d.kubectl("get", "nodes", "--output=name")...)
+		names, err := list.Output()
+		if err != nil {
+			return err
+		}
+		if len(names) == 0 { // `wait` refuses to wait for nothing
+			return errors.New("no node has registered")
+		}
+		return d.call(ctx, d.kubectl("wait", "--for=condition=ready", "nodes", "--all", "--timeout=60s")...)
+	})
+}
+
+// retry calls do until it succeeds or ctx ends, which answers do's last error.
+func retry(ctx context.Context, do func() error) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
 }
 
 // images builds both programs statically, packs and imports them.
@@ -144,19 +179,15 @@ var visitsOnPage = regexp.MustCompile(`id="visits">(\d+)<`)
 func fetch(ctx context.Context, url string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		visits, err := fetchOnce(ctx, url)
-		if err == nil {
-			return visits, nil
-		}
-		select {
-		case <-ctx.Done():
-			return "", fmt.Errorf("fetch %s: %w", url, err)
-		case <-tick.C:
-		}
+	var visits string
+	err := retry(ctx, func() (err error) {
+		visits, err = fetchOnce(ctx, url)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("fetch %s: %w", url, err)
 	}
+	return visits, nil
 }
 
 func fetchOnce(ctx context.Context, url string) (string, error) {
