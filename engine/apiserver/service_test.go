@@ -80,6 +80,11 @@ func TestServiceUpdatesKeepWhatWasAllocated(t *testing.T) {
 	if replaced.Spec.ClusterIP != first.Spec.ClusterIP || replaced.Spec.Ports[0].NodePort != first.Spec.Ports[0].NodePort {
 		t.Errorf("replacing by the first manifest changed %v to %v", first.Spec, replaced.Spec)
 	}
+	moved := replaced.DeepCopy()
+	moved.Spec.ClusterIP = "10.96.1.1"
+	if _, err := services.Update(e.ctx, moved, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "may not change once set") {
+		t.Errorf("another address: %v", err)
+	}
 	replaced.Spec.Type = corev1.ServiceTypeClusterIP
 	plain, err := services.Update(e.ctx, replaced, metav1.UpdateOptions{})
 	if err != nil || plain.Spec.Ports[0].NodePort != 0 {

@@ -94,6 +94,9 @@ func (g *grant) finish(_ context.Context, success bool) {
 
 func (a *allocator) beginCreate(_ context.Context, obj runtime.Object, options *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
 	service := obj.(*corev1.Service)
+	if service.Spec.ClusterIP != "" && len(service.Spec.ClusterIPs) == 0 {
+		service.Spec.ClusterIPs = []string{service.Spec.ClusterIP}
+	}
 	g := &grant{alloc: a, dryRun: dryrun.IsDryRun(options.DryRun)}
 	if err := g.allocate(service, nil); err != nil {
 		g.finish(context.Background(), false)
@@ -104,6 +107,7 @@ func (a *allocator) beginCreate(_ context.Context, obj runtime.Object, options *
 
 func (a *allocator) beginUpdate(_ context.Context, obj, old runtime.Object, options *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
 	service, before := obj.(*corev1.Service), old.(*corev1.Service)
+	normalizeIPs(service, before)
 	patchAllocated(service, before)
 	g := &grant{alloc: a, dryRun: dryrun.IsDryRun(options.DryRun)}
 	if err := g.allocate(service, before); err != nil {
@@ -119,6 +123,22 @@ func (a *allocator) afterDelete(obj runtime.Object, options *metav1.DeleteOption
 	}
 	service := obj.(*corev1.Service)
 	(&grant{alloc: a, ips: heldIPs(service), ports: nodePortsOf(service)}).finish(context.Background(), false)
+}
+
+// normalizeIPs makes clusterIPs follow a clusterIP that a client, knowing only that
+// one, changed, cleared or sent back.
+func normalizeIPs(service, before *corev1.Service) {
+	spec, old := &service.Spec, &before.Spec
+	switch same := slices.Equal(spec.ClusterIPs, old.ClusterIPs); {
+	case spec.ClusterIP == old.ClusterIP:
+		if len(spec.ClusterIPs) == 0 {
+			spec.ClusterIPs = slices.Clone(old.ClusterIPs)
+		}
+	case same && spec.ClusterIP == "":
+		spec.ClusterIPs = nil
+	case same || len(old.ClusterIPs) == 0 && len(spec.ClusterIPs) == 0:
+		spec.ClusterIPs = []string{spec.ClusterIP}
+	}
 }
 
 // patchAllocated keeps what was allocated if an update leaves it out, so that a
@@ -184,12 +204,6 @@ func (g *grant) allocate(service, before *corev1.Service) error {
 func (g *grant) initFamilies(service *corev1.Service) error {
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil
-	}
-	if service.Spec.ClusterIP == "" && len(service.Spec.ClusterIPs) > 0 {
-		service.Spec.ClusterIP = service.Spec.ClusterIPs[0]
-	}
-	if len(service.Spec.ClusterIPs) == 0 && service.Spec.ClusterIP != "" {
-		service.Spec.ClusterIPs = []string{service.Spec.ClusterIP}
 	}
 	policy := corev1.IPFamilyPolicySingleStack
 	if service.Spec.IPFamilyPolicy == nil {
