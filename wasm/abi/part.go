@@ -4,9 +4,8 @@ import "iter"
 
 // A guest's call holds up the collector of its host, so a batch is cut into calls
 // of about a millisecond. Work is counted in row visits of one tight loop: about
-// 12 loops for a class and one more per entry, and per pod either a few hundred
-// steps of a heap or, where nodes are coupled, some loops per entry that couples
-// them. The cut is part of the contract: a strategy may normalise scores once a
+// 12 loops for a class and one more per entry, and per pod a few hundred steps of
+// a heap or, where nodes are coupled, some loops per entry that couples them. The cut is part of the contract: a strategy may normalise scores once a
 // class and call, so native and Wasm agree only when they are cut alike.
 const (
 	scanLoops   = 12
@@ -49,14 +48,33 @@ func (b *Batch) Parts(rows int) iter.Seq[Part] {
 	}
 }
 
-// work is what a class costs: once, and per pod.
+// work is what a class costs: once, and per pod. Anti-affinity and affinity can
+// only close rows, which a heap takes in its stride; constraints over one key
+// cost by its domains; any others by rows.
 func (c *Class) work(rows int64) (scan, perPod int64) {
-	coupled := int64(0)
+	coupled, domains, scored, oneKey := int64(0), int64(0), false, true
+	var key ID
 	for i := range c.Entries {
-		switch c.Entries[i].Op {
-		case OpSpread, OpAffinity, OpAntiAffinity, OpSpreadSoft, OpPrefer:
-			coupled++
+		e := &c.Entries[i]
+		switch e.Op {
+		case OpSpread, OpSpreadSoft, OpPrefer:
+			scored = true
+		case OpAffinity, OpAntiAffinity:
+		default:
+			continue
 		}
+		oneKey = oneKey && (coupled == 0 || e.Key == key)
+		key, domains = e.Key, int64(e.Domains())
+		coupled++
 	}
-	return rows * (scanLoops + int64(len(c.Entries))), podSteps + coupled*coupledLoop*rows
+	scan, perPod = rows*(scanLoops+int64(len(c.Entries))+2*coupled), podSteps
+	switch {
+	case !scored:
+		perPod += coupled * podSteps
+	case oneKey:
+		perPod += coupled * coupledLoop * min(domains, rows)
+	default:
+		perPod += coupled * coupledLoop * rows
+	}
+	return scan, perPod
 }

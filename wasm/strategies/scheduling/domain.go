@@ -162,20 +162,8 @@ func (s *Strategy) filterDomains() {
 	alone := s.affinityAlone()
 	for i := range s.domains {
 		d := &s.domains[i]
-		var missing, bit uint16
-		switch d.entry.Op {
-		case abi.OpSpread:
-			bit = 1 << abi.ReasonSpread
-			missing = bit
-		case abi.OpAffinity:
-			bit = 1 << abi.ReasonPodAffinity
-			missing = bit
-		case abi.OpAntiAffinity:
-			bit = 1 << abi.ReasonPodAffinity
-			if d.entry.A != 0 {
-				bit = 1 << abi.ReasonExisting
-			}
-		default:
+		bit, missing := d.reason()
+		if bit == 0 {
 			continue
 		}
 		table := s.verdicts(d, bit, missing, alone)
@@ -191,6 +179,23 @@ func (s *Strategy) filterDomains() {
 			}
 		}
 	}
+}
+
+// reason returns the fail bit of the entry and what rows without the key get; 0 if
+// the entry is not a filter.
+func (d *domain) reason() (bit, missing uint16) {
+	switch d.entry.Op {
+	case abi.OpSpread:
+		return 1 << abi.ReasonSpread, 1 << abi.ReasonSpread
+	case abi.OpAffinity:
+		return 1 << abi.ReasonPodAffinity, 1 << abi.ReasonPodAffinity
+	case abi.OpAntiAffinity:
+		if d.entry.A != 0 {
+			return 1 << abi.ReasonExisting, 0
+		}
+		return 1 << abi.ReasonPodAffinity, 0
+	}
+	return 0, 0
 }
 
 // verdicts is the table from domain number to fail bits.

@@ -41,9 +41,7 @@ func (s *Strategy) addSpread() {
 		if d.weight == 0 {
 			d.weight = ln(float64(s.feasibleDomains(d) + 2))
 		}
-		values := s.valueTable(d, func(n int32) float64 {
-			return float64(float64(n)*d.weight) + float64(uint32(d.entry.A)) - 1
-		})
+		values := s.valueTable(d, d.spreadValue)
 		values[0] = math.Inf(1)
 		addValues(raw, d.key, values)
 	}
@@ -61,12 +59,21 @@ func (s *Strategy) addSpread() {
 		if s.dfail[r] != 0 || v > math.MaxFloat64 {
 			continue
 		}
-		n := int64(maxScore)
-		if high > 0 {
-			n = maxScore * (high + low - int64(v+0.5)) / high
-		}
-		s.soft[r] += weightSpread * int32(n)
+		s.soft[r] += weightSpread * spreadScore(int64(v+0.5), low, high)
 	}
+}
+
+// spreadValue is what a domain with n matching pods adds to a row's raw score.
+func (d *domain) spreadValue(n int32) float64 {
+	return float64(float64(n)*d.weight) + float64(uint32(d.entry.A)) - 1
+}
+
+// spreadScore turns a raw score around: the least crowded get the most.
+func spreadScore(n, low, high int64) int32 {
+	if high <= 0 {
+		return maxScore
+	}
+	return int32(maxScore * (high + low - n) / high)
 }
 
 // addPrefer scores a row by the weights of the preferred terms its domains meet.

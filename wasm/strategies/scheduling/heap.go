@@ -2,8 +2,8 @@ package scheduling
 
 import "github.com/pintle-io/pintle/wasm/abi"
 
-// placeByHeap places many identical pods whose constraints do not couple nodes:
-// only the chosen row changes, so a heap of ranks answers each pod in O(log rows).
+// placeByHeap places identical pods whose constraints do not couple nodes, or only
+// so that a row, once closed, stays closed: only the chosen row changes its rank, so a heap of ranks answers each pod in O(log rows).
 func (s *Strategy) placeByHeap(out []abi.Result) {
 	h := s.heap[:0]
 	for i, f := range s.fail[:s.rows] {
@@ -14,8 +14,15 @@ func (s *Strategy) placeByHeap(out []abi.Result) {
 	for i := len(h)/2 - 1; i >= 0; i-- {
 		siftDown(h, i)
 	}
+	s.alone = s.affinityAlone()
 	for i := range out {
+		for len(h) > 0 && s.closed(s.row(h[0])) {
+			h[0] = h[len(h)-1]
+			h = h[:len(h)-1]
+			siftDown(h, 0)
+		}
 		if len(h) == 0 {
+			s.filterDomains()
 			s.refuse(out[i:])
 			return
 		}
@@ -31,6 +38,12 @@ func (s *Strategy) placeByHeap(out []abi.Result) {
 			h = h[:len(h)-1]
 		}
 		siftDown(h, 0)
+		if len(s.domains) > 0 {
+			for j := range s.domains {
+				s.domains[j].placed(row)
+			}
+			s.alone = s.alone && s.affinityAlone()
+		}
 	}
 }
 

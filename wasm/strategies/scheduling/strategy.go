@@ -34,6 +34,8 @@ type Strategy struct {
 	noRoom []int64 // stands for a column that is missing
 
 	domains []domain
+	groups  groups
+	alone   bool    // see affinityAlone
 	arena   []int32 // domain sums of the current class
 	table   []uint16
 	values  []float64
@@ -84,10 +86,12 @@ func (s *Strategy) place(c *abi.Class, out []abi.Result) {
 	s.collectDomains()
 	s.scoreFixed()
 	s.scoreRows()
-	switch {
-	case len(s.domains) > 0:
+	switch c := s.coupling(); {
+	case c == entangled:
 		s.placeByDomain(out)
-	case len(out) == 1:
+	case c == grouped:
+		s.placeByGroup(out)
+	case c == uncoupled && len(out) == 1:
 		s.placeOne(out)
 	default:
 		s.placeByHeap(out)
