@@ -120,7 +120,10 @@ func (s *Strategy) scoreRows() {
 		allocM, freeC, freeM, scoreC, scoreM = allocM[:n], freeC[:n], freeM[:n], scoreC[:n], scoreM[:n]
 		score = score[:n]
 		for i := range allocC {
-			score[i] = base + resourceScore(allocC[i], allocM[i], scoreC[i]-wantC, scoreM[i]-wantM, freeC[i]-askC, freeM[i]-askM)
+			ac, am := some(allocC[i]), some(allocM[i])
+			c, m := float64(ac), float64(am)
+			score[i] = base + least(scoreC[i]-wantC, scoreM[i]-wantM, c, m) +
+				balance(ac-positive(freeC[i]-askC), am-positive(freeM[i]-askM), c, m)
 		}
 	} else {
 		for i := range score {
@@ -166,18 +169,29 @@ func (s *Strategy) requests() (cpu, memory int64) {
 }
 
 // resourceScore is least-allocated plus balanced-allocation, each 0 to 100, for
-// what would be left after placing. Amounts are below 2^46, so the quotients
-// truncate exactly as integer division does. A resource that a node has none of
-// counts as one unit of it.
+// what would be left after placing. Its parts are apart because scoreRows needs
+// them inlined: a call in each turn of a loop would double its cost in Wasm.
 func resourceScore(allocC, allocM, scoreC, scoreM, leftC, leftM int64) int32 {
-	allocC |= int64(uint64(allocC-1) >> 63)
-	allocM |= int64(uint64(allocM-1) >> 63)
+	allocC, allocM = some(allocC), some(allocM)
 	c, m := float64(allocC), float64(allocM)
-	least := int32(float64(positive(scoreC)*maxScore)/c) + int32(float64(positive(scoreM)*maxScore)/m)
-	usedC, usedM := float64(float64(allocC-positive(leftC))/c), float64(float64(allocM-positive(leftM))/m)
-	skew := math.Abs(usedC - usedM)
-	return least>>1 + int32(float64(float64(1-float64(skew*0.5))*maxScore))
+	return least(scoreC, scoreM, c, m) + balance(allocC-positive(leftC), allocM-positive(leftM), c, m)
 }
+
+// least is the mean of the shares that are left. Amounts are below 2^46, so the
+// quotients truncate exactly as integer division does.
+func least(scoreC, scoreM int64, c, m float64) int32 {
+	return (int32(float64(positive(scoreC)*maxScore)/c) + int32(float64(positive(scoreM)*maxScore)/m)) >> 1
+}
+
+// balance falls with the difference between the shares in use.
+func balance(usedC, usedM int64, c, m float64) int32 {
+	skew := math.Abs(float64(float64(usedC)/c) - float64(float64(usedM)/m))
+	return int32(float64(float64(1-float64(skew*0.5)) * maxScore))
+}
+
+// some is x, or 1 if x is 0: a resource that a node has none of counts as one
+// unit of it, so that nothing is divided by zero.
+func some(x int64) int64 { return x | int64(uint64(x-1)>>63) }
 
 // positive is x, or 0 if x is below.
 func positive(x int64) int64 { return x &^ (x >> 63) }
