@@ -71,6 +71,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("apiserver: custom resources: %w", err)
 	}
 	err = s.generic.AddPostStartHook("pintle/listening", func(genericapiserver.PostStartHookContext) error {
+		cfg.Logger.Info("serving the API", "address", s.generic.ExternalAddress)
 		close(s.ready)
 		return nil
 	})

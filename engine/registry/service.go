@@ -229,26 +229,37 @@ func (g *grant) initFamilies(service *corev1.Service) error {
 	return nil
 }
 
+// allocateIP takes an address for a service that needs one and has none, and marks
+// for return what the service gives up. A changed address is left to validation,
+// which refuses it.
 func (g *grant) allocateIP(service, before *corev1.Service) error {
 	var had []string
 	if before != nil {
 		had = heldIPs(before)
 	}
-	if !needsClusterIP(service) {
-		g.returnedIPs = append(g.returnedIPs, had...)
-		if service.Spec.Type == corev1.ServiceTypeExternalName && before != nil && len(had) > 0 {
+	switch {
+	case !needsClusterIP(service):
+		if len(had) > 0 {
 			service.Spec.ClusterIP, service.Spec.ClusterIPs = "", nil
 			service.Spec.IPFamilies, service.Spec.IPFamilyPolicy = nil, nil
 		}
-		return nil
+	case service.Spec.ClusterIP != corev1.ClusterIPNone && len(had) == 0:
+		if err := g.takeIP(service); err != nil {
+			return err
+		}
 	}
+	now := heldIPs(service)
+	for _, ip := range had {
+		if !slices.Contains(now, ip) {
+			g.returnedIPs = append(g.returnedIPs, ip)
+		}
+	}
+	return nil
+}
+
+// takeIP takes the address the service asks for, or any.
+func (g *grant) takeIP(service *corev1.Service) error {
 	wanted := service.Spec.ClusterIP
-	if wanted == corev1.ClusterIPNone || wanted != "" && slices.Contains(had, wanted) {
-		return nil
-	}
-	if len(had) > 0 {
-		return nil // a changed address is refused by validation
-	}
 	if wanted == "" {
 		ip, err := g.alloc.addresses.next()
 		if err != nil {

@@ -1,0 +1,144 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+)
+
+// TestAllocatorHoldsWhatServicesHold drives the allocator through writes that
+// succeed, fail and are dry: afterwards exactly what the services hold is taken.
+func TestAllocatorHoldsWhatServicesHold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := &allocator{family: corev1.IPv4Protocol}
+		var err error
+		if a.addresses, err = newAddresses("10.0.0.0/28"); err != nil {
+			t.Fatal(err)
+		}
+		if a.ports, err = newPorts(PortRange{First: 30000, Last: 30009}); err != nil {
+			t.Fatal(err)
+		}
+		services := map[string]*corev1.Service{}
+		ctx := context.Background()
+		name := func(t *rapid.T) string { return rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "name") }
+		dry := func(t *rapid.T) []string {
+			if rapid.Bool().Draw(t, "dry") {
+				return []string{metav1.DryRunAll}
+			}
+			return nil
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"create": func(t *rapid.T) {
+				n, dryRun := name(t), dry(t)
+				if services[n] != nil {
+					return
+				}
+				service := drawService(t)
+				finish, err := a.beginCreate(ctx, service, &metav1.CreateOptions{DryRun: dryRun})
+				if err != nil {
+					return
+				}
+				stored := rapid.Bool().Draw(t, "stored")
+				finish(ctx, stored)
+				if stored && dryRun == nil {
+					services[n] = service
+				}
+			},
+			"update": func(t *rapid.T) {
+				n, dryRun := name(t), dry(t)
+				before := services[n]
+				if before == nil {
+					return
+				}
+				service := drawService(t)
+				if rapid.Bool().Draw(t, "edited") { // a client that sends back what it read
+					kind := service.Spec.Type
+					service = before.DeepCopy()
+					service.Spec.Type = kind
+				}
+				finish, err := a.beginUpdate(ctx, service, before.DeepCopy(), &metav1.UpdateOptions{DryRun: dryRun})
+				if err != nil {
+					return
+				}
+				// Validation refuses what the allocator leaves to it: another address.
+				valid := len(heldIPs(before)) == 0 || len(heldIPs(service)) == 0 || slices.Equal(heldIPs(before), heldIPs(service))
+				stored := valid && rapid.Bool().Draw(t, "stored")
+				finish(ctx, stored)
+				if stored && dryRun == nil {
+					services[n] = service
+				}
+			},
+			"delete": func(t *rapid.T) {
+				n, dryRun := name(t), dry(t)
+				if services[n] == nil {
+					return
+				}
+				a.afterDelete(services[n], &metav1.DeleteOptions{DryRun: dryRun})
+				if dryRun == nil {
+					delete(services, n)
+				}
+			},
+			"": func(t *rapid.T) {
+				ips, ports := map[int]bool{}, map[int]bool{}
+				for _, service := range services {
+					for _, ip := range heldIPs(service) {
+						n, ok := 0, false
+						for n = range a.addresses.bits.size {
+							if ok = a.addresses.at(n).String() == ip; ok {
+								break
+							}
+						}
+						if !ok || ips[n] {
+							t.Fatalf("address %s is foreign or held twice", ip)
+						}
+						ips[n] = true
+					}
+					for _, port := range nodePortsOf(service) {
+						if ports[port-a.ports.First] {
+							t.Fatalf("port %d is held twice", port)
+						}
+						ports[port-a.ports.First] = true
+					}
+				}
+				if !maps.Equal(ips, a.addresses.bits.mu.used) || !maps.Equal(ports, a.ports.bits.mu.used) {
+					t.Fatalf("services hold %v %v, allocator says %v %v", ips, ports, a.addresses.bits.mu.used, a.ports.bits.mu.used)
+				}
+			},
+		})
+	})
+}
+
+func drawService(t *rapid.T) *corev1.Service {
+	service := &corev1.Service{Spec: corev1.ServiceSpec{Type: rapid.SampledFrom([]corev1.ServiceType{
+		corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName,
+	}).Draw(t, "type")}}
+	switch rapid.IntRange(0, 4).Draw(t, "address") {
+	case 0:
+		service.Spec.ClusterIP = corev1.ClusterIPNone
+	case 1:
+		service.Spec.ClusterIP = fmt.Sprintf("10.0.0.%d", rapid.IntRange(1, 14).Draw(t, "last"))
+	}
+	if service.Spec.Type == corev1.ServiceTypeExternalName {
+		service.Spec.ClusterIP = ""
+	}
+	if service.Spec.Type == corev1.ServiceTypeLoadBalancer && rapid.Bool().Draw(t, "local") {
+		service.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	}
+	for i := range rapid.IntRange(1, 3).Draw(t, "ports") {
+		p := corev1.ServicePort{
+			Name: fmt.Sprint(i), Port: int32(80 + rapid.IntRange(0, 1).Draw(t, "port")),
+			Protocol: rapid.SampledFrom([]corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP}).Draw(t, "protocol"),
+		}
+		if needsNodePort(service) && rapid.IntRange(0, 3).Draw(t, "named") == 0 {
+			p.NodePort = int32(rapid.IntRange(30000, 30009).Draw(t, "nodePort"))
+		}
+		service.Spec.Ports = append(service.Spec.Ports, p)
+	}
+	return service
+}
