@@ -74,6 +74,12 @@ func (w *writer) Patch(context.Context, schema.GroupVersionResource, string, str
 	return nil, nil
 }
 
+// pass lets the bubble's time pass and everything in it come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func pod(name string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}}
 }
@@ -129,16 +135,16 @@ func TestWaitsForItsOwnWrites(t *testing.T) {
 	}, func(b *bench) {
 		key := Key{Namespace: "ns", Name: "parent"}
 		b.Enqueue(key)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		b.Enqueue(key)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if plans != 1 || len(b.writer.log) != 1 {
 			t.Errorf("%d plans and writes %v before the cache shows the first", plans, b.writer.log)
 		}
 		child := pod("child")
 		child.ResourceVersion = "101"
 		b.source.Add(child)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if plans < 2 || len(b.writer.log) != 1 {
 			t.Errorf("%d plans and writes %v after the cache shows it", plans, b.writer.log)
 		}
@@ -165,7 +171,7 @@ func TestStopsAtFirstFailure(t *testing.T) {
 		return r
 	}, func(b *bench) {
 		b.Enqueue(Key{Name: "x"})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		want := []string{
 			"create a", "create b", "updatestatus failed: create *v1.Pod b: no",
 			"create a", "create b", "updatestatus failed: create *v1.Pod b: no",
@@ -215,7 +221,7 @@ func TestPanicCostsARetry(t *testing.T) {
 		return Result{}
 	}, func(b *bench) {
 		b.Enqueue(Key{Name: "x"})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if plans != 2 {
 			t.Errorf("%d plans, want one retry", plans)
 		}
@@ -236,7 +242,7 @@ func TestRequeueAfter(t *testing.T) {
 		return Result{}
 	}, func(b *bench) {
 		b.Enqueue(Key{Name: "x"})
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if diff := cmp.Diff([]time.Duration{0, 10 * time.Second, 20 * time.Second}, at); diff != "" {
 			t.Error(diff)
 		}
