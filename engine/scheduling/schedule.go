@@ -211,10 +211,11 @@ func (s *Scheduler) refuse(p *pending, d *diagnosis, in decisionInput) decision.
 		}
 	}
 	s.queue.giveUp(p, d.failed, in.now)
+	s.report(p, message, node)
 	if node != "" {
 		p.ready = in.now // as soon as the victims are gone
+		message += " Pods of lower priority make room on node " + node + "."
 	}
-	s.report(p, message, node)
 	rec := in.record(p)
 	rec.Verdict, rec.Candidates, rec.Reasons, rec.Message = decision.Unschedulable, s.cluster.present, d.reasons, message
 	return rec
