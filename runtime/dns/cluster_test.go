@@ -46,16 +46,18 @@ func TestMain(m *testing.M) {
 }
 
 // twoNodes are the objects of the test's cluster: a Service with its endpoint on
-// node-0, the nodes, and what Publish makes.
+// node-0, one with a node port and its endpoint on node-1, the nodes, and what
+// Publish makes.
 func twoNodes() []runtime.Object {
 	kubeDNS := desiredService(netip.MustParseAddr("10.96.0.10"))
 	dnsSlice := desiredSlice([]netip.AddrPort{netip.MustParseAddrPort("10.200.0.1:10053")})
 	hello := slice("hello", "", 8080, endpoint("10.244.0.2", "", true))
-	hello.Ports[0].Protocol = new(corev1.Protocol)
-	*hello.Ports[0].Protocol = corev1.ProtocolTCP
+	back := slice("back", "", 8080, endpoint("10.244.1.2", "", true))
+	backService := service("back", "10.96.0.81", corev1.ServicePort{Port: 80, NodePort: 30081})
+	backService.Spec.Type = corev1.ServiceTypeNodePort
 	return []runtime.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}},
-		service("hello", "10.96.0.80", corev1.ServicePort{Port: 80, Protocol: corev1.ProtocolTCP}), hello,
+		service("hello", "10.96.0.80", corev1.ServicePort{Port: 80, Protocol: corev1.ProtocolTCP}), hello, backService, back,
 		kubeDNS, dnsSlice,
 		testNode("node-0", "10.200.0.1", "10.244.0.0/24"), testNode("node-1", "10.200.0.2", "10.244.1.0/24"),
 	}
@@ -159,26 +161,36 @@ func TestAcrossNodes(t *testing.T) {
 		must(t, network.InNetns(place.NetnsPath, func() error { return addPod(t, i, place, pods[i]) }))
 		startNode(t, place.Name, place.NetnsPath)
 	}
-	must(t, network.InNetns(pods[0], func() error { return serveHello(t) }))
-
+	for _, netns := range pods {
+		must(t, network.InNetns(netns, func() error { return serveHello(t) }))
+	}
+	// To node-0 and back again: in and out of one port of the node bridge.
+	must(t, network.InNetns(pods[1], func() error { return dialHello("10.200.0.1:30081") }))
 	for i, netns := range append(pods[:], "") {
 		must(t, network.InNetns(netns, func() error {
 			ip, err := lookup("10.96.0.10:53", "hello.default.svc.cluster.local.")
 			if err != nil {
 				return fmt.Errorf("place %d: %w", i, err)
 			}
-			conn, err := net.DialTimeout("tcp", net.JoinHostPort(ip, "80"), 5*time.Second)
-			if err != nil {
+			if err := dialHello(net.JoinHostPort(ip, "80")); err != nil {
 				return fmt.Errorf("place %d: %w", i, err)
 			}
-			defer conn.Close()
-			said, err := io.ReadAll(conn)
-			if !strings.HasPrefix(string(said), "hello") {
-				t.Errorf("place %d: the Service said %q", i, said)
-			}
-			return err
+			return nil
 		}))
 	}
+}
+
+func dialHello(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	said, err := io.ReadAll(conn)
+	if err == nil && !strings.HasPrefix(string(said), "hello") {
+		err = fmt.Errorf("%s said %q", addr, said)
+	}
+	return err
 }
 
 // runDNS serves over the two-node cluster until the test ends.

@@ -171,6 +171,11 @@ func (t *Topology) connect(place NodePlace, index int) error {
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("add link %s: %w", attrs.Name, err)
 	}
+	// A node's pod may be answered by its own node through another's node port: the
+	// bridge then has to send a frame out where it came in.
+	if err := netlink.LinkSetHairpin(veth, true); err != nil {
+		return fmt.Errorf("set hairpin mode of link %s: %w", attrs.Name, err)
+	}
 	if err := netlink.LinkSetUp(veth); err != nil {
 		return err
 	}
