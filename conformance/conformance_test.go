@@ -27,6 +27,11 @@ func TestCases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	release, err := harness.LockNodes(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
 	cluster, err := harness.NewCluster(binary, t.TempDir(), "up")
 	if err != nil {
 		t.Fatal(err)

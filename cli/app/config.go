@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -58,9 +59,31 @@ func (c Config) Validate() error {
 	if c.FakeNodes < 0 || c.FakeNodes > maxFakeNodes {
 		return fmt.Errorf("--fake-nodes %d: want 0 to %d", c.FakeNodes, maxFakeNodes)
 	}
+	if err := c.validateModule(); err != nil {
+		return fmt.Errorf("--scheduler-module: %w", err)
+	}
 	if c.Nodes > 0 && os.Geteuid() != 0 {
 		return errors.New("running containers needs root (network namespaces, mounts, cgroups): run it with sudo, " +
 			"or start the control plane alone with `pintle server`, or use --nodes 0 --fake-nodes 1 to try the API")
+	}
+	return nil
+}
+
+// validateModule refuses what is no WebAssembly at all before anything is
+// started; a module that breaks the contract is found out when it is loaded.
+func (c Config) validateModule() error {
+	if c.SchedulerModule == "" {
+		return nil
+	}
+	f, err := os.Open(c.SchedulerModule)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const magic = "\x00asm\x01\x00\x00\x00"
+	head := make([]byte, len(magic))
+	if _, err := io.ReadFull(f, head); err != nil || string(head) != magic {
+		return fmt.Errorf("%s is not a WebAssembly module; `go build -buildmode=c-shared` with GOOS=wasip1 GOARCH=wasm makes one", c.SchedulerModule)
 	}
 	return nil
 }

@@ -13,6 +13,9 @@ func downCommand() *cli.Command {
 		Name: "down", Usage: "Stop the cluster and remove its containers, networks and mounts; its data stays", ArgsUsage: " ",
 		Flags: []cli.Flag{dataFlag(), &cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"}},
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return cli.Exit(fmt.Sprintf("pintle down takes flags only, not %q; see `pintle down --help`", c.Args().First()), 2)
+			}
 			data, err := dataDir(c)
 			if err != nil {
 				return err

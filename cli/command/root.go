@@ -61,8 +61,11 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 	for _, c := range a.Commands {
 		c.OnUsageError = usageError
 	}
-	a.CommandNotFound = func(c *cli.Context, name string) {
-		fmt.Fprintf(errOut, "pintle: there is no command %q; `pintle help` lists them\n", name)
+	a.Action = func(c *cli.Context) error {
+		if c.NArg() == 0 {
+			return cli.ShowAppHelp(c)
+		}
+		return cli.Exit(fmt.Sprintf("pintle: there is no command %q; `pintle help` lists them", c.Args().First()), 2)
 	}
 	return a
 }

@@ -27,9 +27,10 @@ type Cluster struct {
 	Verb string
 	Args []string
 
-	cmd    *exec.Cmd
-	output *os.File
-	done   chan error
+	cmd *exec.Cmd
+	// done is closed when the process has ended, after ended is set.
+	done  chan struct{}
+	ended error
 }
 
 // NewCluster describes a cluster below dir on a free loopback port. It starts nothing.
@@ -64,12 +65,18 @@ func (c *Cluster) Start(ctx context.Context) (time.Duration, error) {
 	args := append([]string{c.Verb, "--data", c.DataDir, "--listen", c.Listen, "--kubeconfig", c.Kubeconfig}, c.Args...)
 	c.cmd = exec.Command(c.Binary, args...)
 	c.cmd.Stdout, c.cmd.Stderr = out, out
-	c.output, c.done = out, make(chan error, 1)
+	done := make(chan struct{})
 	started := time.Now()
 	if err := c.cmd.Start(); err != nil {
+		out.Close()
 		return 0, err
 	}
-	go func() { c.done <- c.cmd.Wait() }()
+	c.done = done
+	go func() {
+		c.ended = c.cmd.Wait()
+		out.Close()
+		close(done)
+	}()
 	if err := c.waitReady(ctx); err != nil {
 		_ = c.Kill()
 		return 0, fmt.Errorf("%w\n%s", err, c.tail())
@@ -100,9 +107,8 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 			}
 		}
 		select {
-		case err := <-c.done:
-			c.done <- err
-			return fmt.Errorf("the process ended before it was ready: %v", err)
+		case <-c.done:
+			return fmt.Errorf("the process ended before it was ready: %v", c.ended)
 		case <-ctx.Done():
 			return fmt.Errorf("not ready after a minute: %w", last)
 		case <-tick.C:
@@ -135,7 +141,7 @@ func (c *Cluster) Kill() error {
 		return err
 	}
 	<-c.done
-	return c.output.Close()
+	return nil
 }
 
 // Down runs `pintle down` and waits for the process to end.
@@ -144,13 +150,12 @@ func (c *Cluster) Down(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
-	if c.cmd == nil {
+	if c.done == nil {
 		return nil
 	}
 	select {
-	case err := <-c.done:
-		c.done <- err
-		return c.output.Close()
+	case <-c.done:
+		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("the process outlived `pintle down`: %w", ctx.Err())
 	}
