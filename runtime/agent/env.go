@@ -170,7 +170,7 @@ func (a *Agent) envFrom(ctx context.Context, pod *corev1.Pod, src *corev1.EnvFro
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		if name := src.Prefix + k; len(validation.IsEnvVarName(name)) == 0 {
+		if name := src.Prefix + k; len(validation.IsRelaxedEnvVarName(name)) == 0 {
 			e.add(name, data[k])
 		}
 	}

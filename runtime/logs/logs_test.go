@@ -42,13 +42,13 @@ func TestRead(t *testing.T) {
 		opts Options
 		want string
 	}{
-		"all":        {Options{Tail: -1}, "a\nb\n" + long + "\nerr, no line end\n"},
-		"tail 1":     {Options{Tail: 1}, "err, no line end\n"},
+		"all":        {Options{Tail: -1}, "a\nb\n" + long + "\nerr, no line end"},
+		"tail 1":     {Options{Tail: 1}, "err, no line end"},
 		"tail 0":     {Options{Tail: 0}, ""},
-		"tail many":  {Options{Tail: 100, Stream: Stderr}, "err, no line end\n"},
-		"timestamps": {Options{Tail: 1, Timestamps: true}, "2026-01-02T03:04:10.000000000Z err, no line end\n"},
+		"tail many":  {Options{Tail: 100, Stream: Stderr}, "err, no line end"},
+		"timestamps": {Options{Tail: 1, Timestamps: true}, "2026-01-02T03:04:10.000000000Z err, no line end"},
 		"limit":      {Options{Tail: -1, LimitBytes: 3}, "a\nb"},
-		"since":      {Options{Tail: -1, Since: time.Date(2026, 1, 2, 3, 4, 10, 0, time.UTC)}, "err, no line end\n"},
+		"since":      {Options{Tail: -1, Since: time.Date(2026, 1, 2, 3, 4, 10, 0, time.UTC)}, "err, no line end"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -60,7 +60,7 @@ func TestRead(t *testing.T) {
 			}
 		})
 	}
-	if got, err := Last(path, 80, 5); err != nil || got != " end\n" {
+	if got, err := Last(path, 80, 5); err != nil || got != "e end" {
 		t.Errorf("Last = %q, %v", got, err)
 	}
 }

@@ -93,10 +93,10 @@ func (w *Writer) Copy(stream string, r io.Reader) error {
 		if full {
 			line = line[:len(line)-1]
 		}
-		// What is left at the end of the stream without a line end is a full
-		// line for readers.
+		// A line that does not fit, or whose end has not come before the stream
+		// ended, is a part.
 		if len(line) > 0 || full {
-			if werr := w.writeLine(stream, full || !errors.Is(err, bufio.ErrBufferFull), line); werr != nil {
+			if werr := w.writeLine(stream, full, line); werr != nil {
 				return werr
 			}
 		}
