@@ -66,7 +66,7 @@ func parse(b []byte) (*module, error) {
 		last = at
 		m.sections[id] = content
 	}
-	for _, step := range []func() error{m.parseTypes, m.parseImports, m.parseFunctions, m.parseGlobals, m.parseExports, m.parseCode} {
+	for _, step := range []func() error{m.parseTypes, m.parseImports, m.parseFunctions, m.parseGlobals, m.parseExports, m.parseCode, m.checkVectors} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -88,11 +88,11 @@ func (m *module) parseTypes() error {
 	if len(r.b) == 0 {
 		return nil
 	}
-	for range r.count() {
+	for range r.atMost(mostElements) {
 		if r.byte() != 0x60 {
 			return refuse("a type is not a function type")
 		}
-		m.types = append(m.types, funcType{params: r.take(r.count()), results: r.take(r.count())})
+		m.types = append(m.types, funcType{params: r.take(r.atMost(mostSignature)), results: r.take(r.atMost(mostSignature))})
 	}
 	return done(r, "type")
 }
@@ -102,7 +102,7 @@ func (m *module) parseImports() error {
 	if len(r.b) == 0 {
 		return nil
 	}
-	for range r.count() {
+	for range r.atMost(mostElements) {
 		imp := Import{Module: r.name(), Name: r.name()}
 		if kind := r.byte(); kind != 0 {
 			return refuse("it imports %s.%s, which is not a function", imp.Module, imp.Name)
@@ -131,7 +131,7 @@ func (m *module) parseFunctions() error {
 func (m *module) parseGlobals() error {
 	if len(m.sections[secGlobal]) > 0 {
 		r := &reader{b: m.sections[secGlobal]}
-		m.globals = r.count()
+		m.globals = r.atMost(mostElements)
 		if r.bad {
 			return refuse("the global section is malformed")
 		}
@@ -144,7 +144,7 @@ func (m *module) parseExports() error {
 	if len(r.b) == 0 {
 		return nil
 	}
-	for range r.count() {
+	for range r.atMost(mostElements) {
 		if name := r.name(); name == FuelGlobal || name == DepthGlobal {
 			return refuse("it exports the reserved name %q", name)
 		}
@@ -268,7 +268,7 @@ func limitTables(section []byte, most uint32) ([]byte, error) {
 		return nil, nil
 	}
 	r := &reader{b: section}
-	n := r.count()
+	n := r.atMost(mostTables)
 	out := appendU32(nil, uint32(n))
 	for range n {
 		typ, flag, low := r.byte(), r.byte(), r.u32()
