@@ -199,4 +199,11 @@ func target(scheme, host, port, path string) *url.URL {
 	return &url.URL{Scheme: scheme, Host: host, Path: rooted(path)}
 }
 
-func rooted(path string) string { return "/" + strings.TrimPrefix(path, "/") }
+// rooted gives a path its leading slash. No path at all stays none: the proxy
+// then answers a redirect to the same address with a slash, as upstream does.
+func rooted(path string) string {
+	if path == "" {
+		return ""
+	}
+	return "/" + strings.TrimPrefix(path, "/")
+}
