@@ -108,6 +108,7 @@ func storeDir(data string) string      { return filepath.Join(data, "store") }
 func pkiDir(data string) string        { return filepath.Join(data, "pki") }
 func wasmCacheDir(data string) string  { return filepath.Join(data, "cache", "wasm") }
 func nodesDir(data string) string      { return filepath.Join(data, "nodes") }
+func topologyDir(data string) string   { return filepath.Join(data, "topology") }
 func containerdDir(data string) string { return filepath.Join(data, "containerd") }
 func runDir(data string) string        { return filepath.Join(data, "run") }
 

@@ -80,7 +80,7 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 	if c.client, err = client.New(client.Config{Storages: reg, Table: served.Table(), Scheme: served.Scheme()}); err != nil {
 		return c, err
 	}
-	if c.dns, err = c.newDNS(); err != nil {
+	if c.dns, err = newDNS(c.client.Informers(), endpoint.Addr(), log); err != nil {
 		return c, err
 	}
 	return c, c.wireAPI(reg)

@@ -33,10 +33,12 @@ func Down(ctx context.Context, data string, log *slog.Logger) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !stopped && len(nodes) == 0 {
+	_, err = os.Stat(topologyDir(data))
+	placed := len(nodes) > 0 || err == nil
+	if !stopped && !placed {
 		return "no cluster runs on " + data, nil
 	}
-	if len(nodes) > 0 {
+	if placed {
 		if os.Geteuid() != 0 {
 			return "", fmt.Errorf("the cluster on %s has containers on this machine; removing them needs root", data)
 		}
@@ -98,7 +100,7 @@ func endNode(ctx context.Context, top *network.Topology, s nodeSpec, log *slog.L
 			return err
 		}
 	}
-	netns := filepath.Join(s.DataDir, "topology", "netns", s.Name)
+	netns := filepath.Join(topologyDir(s.DataDir), "netns", s.Name)
 	if !network.NetnsAlive(netns) { // node 1, or the machine was started anew
 		return pods.Down(ctx)
 	}

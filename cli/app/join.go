@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -85,7 +86,16 @@ func RunAgent(ctx context.Context, cfg AgentConfig, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return runNode(ctx, spec, api, log)
+	group, ctx := errgroup.WithContext(ctx)
+	if gateway := topology(cfg.DataDir).Gateway(); spec.IP == gateway {
+		names, err := newDNS(api.informers, gateway, log)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return runDNS(ctx, names, gateway) })
+	}
+	group.Go(func() error { return runNode(ctx, spec, api, log) })
+	return group.Wait()
 }
 
 // agentSpec finds the node's address. Beside a server that listens on loopback

@@ -21,7 +21,6 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/pintle-io/pintle/engine/auth/node"
-	"github.com/pintle-io/pintle/runtime/dns"
 	"github.com/pintle-io/pintle/runtime/network"
 )
 
@@ -32,7 +31,7 @@ func nodeName(index int) string { return "node-" + strconv.Itoa(index+1) }
 
 func topology(data string) *network.Topology {
 	return network.NewTopology(network.TopologyConfig{
-		DataDir: filepath.Join(data, "topology"), ClusterCIDR: netip.MustParsePrefix(PodCIDR), ServiceCIDR: netip.MustParsePrefix(ServiceCIDR),
+		DataDir: topologyDir(data), ClusterCIDR: netip.MustParsePrefix(PodCIDR), ServiceCIDR: netip.MustParsePrefix(ServiceCIDR),
 	})
 }
 
@@ -169,49 +168,6 @@ func writeClientConfig(file, server string, ca, cert, key []byte) error {
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
 	}, file)
-}
-
-// runDNS answers the pods' questions at the address where they reach this machine.
-func (c *controlPlane) runDNS(ctx context.Context) error {
-	at := netip.AddrPortFrom(c.endpoint.Addr(), dns.Port)
-	udp, tcp, err := listenDNS(ctx, at.String())
-	if err != nil && c.cfg.Nodes == 0 {
-		c.log.Warn("cluster DNS is not served from here", "address", at, "err", err)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("listen for cluster DNS on %s: %w", at, err)
-	}
-	return c.dns.Run(ctx, udp, tcp)
-}
-
-func listenDNS(ctx context.Context, addr string) (net.PacketConn, net.Listener, error) {
-	udp, err := network.ListenPacketFree(ctx, addr)
-	if err != nil {
-		return nil, nil, err
-	}
-	tcp, err := network.ListenFree(ctx, addr)
-	if err != nil {
-		udp.Close()
-	}
-	return udp, tcp, err
-}
-
-func (c *controlPlane) publishDNS(ctx context.Context) error {
-	at := netip.AddrPortFrom(c.endpoint.Addr(), dns.Port)
-	if err := dns.Publish(ctx, c.client.Clientset(), netip.MustParseAddr(ClusterDNSIP), []netip.AddrPort{at}); err != nil {
-		return fmt.Errorf("publish cluster DNS: %w", err)
-	}
-	return nil
-}
-
-func (c *controlPlane) newDNS() (*dns.Server, error) {
-	factory := c.client.Informers()
-	return dns.New(dns.Config{
-		Domain: ClusterDomain, ServiceIP: netip.MustParseAddr(ClusterDNSIP), Own: []netip.Addr{c.endpoint.Addr()},
-		Namespaces: factory.Core().V1().Namespaces(), Services: factory.Core().V1().Services(),
-		EndpointSlices: factory.Discovery().V1().EndpointSlices(), Logger: c.log.With("part", "dns"),
-	})
 }
 
 // listenForPods opens the API on the address where pods and other nodes reach this

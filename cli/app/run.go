@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,9 +30,6 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 		return err
 	}
 	defer lock.release()
-	// The heap is small and its garbage short-lived; collecting a little later
-	// costs little memory and saves much time.
-	debug.SetGCPercent(100)
 	listener, err := listen(ctx, cfg.Listen)
 	if err != nil {
 		return err

@@ -56,10 +56,19 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engin
 		scheduler.Run,
 		func(ctx context.Context) error { return loadStrategy(ctx, c.cfg, scheduler, c.log) },
 		policies.NewSyncer(rego, c.client.Dynamic(), c.log.With("part", "policies")).Run,
-		c.runDNS,
 	}
 	if c.cfg.Nodes > 0 {
 		c.work = append(c.work, c.runNodes)
+	}
+	if c.cfg.FakeNodes > 0 {
+		fleet, err := c.newFakeNodes()
+		if err != nil {
+			return err
+		}
+		c.work = append(c.work, fleet.Run)
+	}
+	if c.cfg.Nodes > 0 || c.endpoint.Addr() != topology(c.cfg.DataDir).Gateway() {
+		c.work = append(c.work, func(ctx context.Context) error { return runDNS(ctx, c.dns, c.endpoint.Addr()) })
 	}
 	return nil
 }
