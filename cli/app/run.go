@@ -51,6 +51,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 		return err
 	}
 	return plane.run(ctx, func() error {
+		if err := makeNodeDirs(cfg); err != nil {
+			return err
+		}
 		file := cfg.kubeconfig()
 		if err := writeKubeconfig(plane.pki, file, plane.url()); err != nil {
 			return err
@@ -58,6 +61,17 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 		ready(Ready{URL: plane.url(), Kubeconfig: file, After: time.Since(started)})
 		return nil
 	})
+}
+
+// makeNodeDirs makes the places of the nodes before anybody is told that the
+// cluster is ready: an image imported from then on goes into all of them.
+func makeNodeDirs(cfg Config) error {
+	for i := range cfg.Nodes {
+		if err := os.MkdirAll((nodeSpec{Name: nodeName(i), DataDir: cfg.DataDir}).dir(), 0o700); err != nil {
+			return fmt.Errorf("make the place of %s: %w", nodeName(i), err)
+		}
+	}
+	return nil
 }
 
 func (c Config) kubeconfig() string {

@@ -39,7 +39,11 @@ func (b *bench) drive(ctx context.Context, n int, steps ...step) error {
 
 func (b *bench) configMaps(ctx context.Context) error {
 	return b.withServer(ctx, func(c *harness.Cluster) error {
-		for e, create := range map[encoding]goal{protobuf: times(1250, 2.5, 5), jsonText: times(980, 2.5, 5)} {
+		for _, run := range []struct {
+			e      encoding
+			create goal
+		}{{protobuf, times(1250, 2.5, 5)}, {jsonText, times(980, 2.5, 5)}} {
+			e := run.e
 			kube, err := clientFor(c, e)
 			if err != nil {
 				return err
@@ -47,7 +51,7 @@ func (b *bench) configMaps(ctx context.Context) error {
 			maps := kube.CoreV1().ConfigMaps(metav1.NamespaceDefault)
 			objects := make([]*corev1.ConfigMap, mapCount)
 			err = b.drive(ctx, mapCount,
-				step{"create ConfigMap 1 KiB, " + e.name, create, func(ctx context.Context, i int) (err error) {
+				step{"create ConfigMap 1 KiB, " + e.name, run.create, func(ctx context.Context, i int) (err error) {
 					objects[i], err = maps.Create(ctx, &corev1.ConfigMap{
 						ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("map-%d", i)},
 						Data:       map[string]string{"data": strings.Repeat("x", 1024)},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
@@ -22,8 +23,8 @@ func TestHostileStrategies(t *testing.T) {
 	for _, guest := range []string{"loop", "nonsense"} {
 		t.Run(guest, func(t *testing.T) {
 			module := buildGuest(t, guest)
-			c, kube := server(t, "--fake-nodes", "5", "--scheduler-module", module)
-			waitNodes(t, kube, 5)
+			c, kube := server(t, "--scheduler-module", module)
+			makeNodes(t, kube, 5)
 			eventually(t, 30*time.Second, "the module to be in use", func(context.Context) (bool, string) {
 				log, err := os.ReadFile(c.LogFile())
 				return strings.Contains(string(log), "strategy in use"), fmt.Sprint(err)
@@ -67,6 +68,28 @@ func buildGuest(t *testing.T, name string) string {
 		t.Fatalf("build the guest %s: %v\n%s", name, err, out)
 	}
 	return file
+}
+
+// makeNodes registers nodes that nobody runs; pods can be bound to them.
+func makeNodes(t *testing.T, kube kubernetes.Interface, n int) {
+	t.Helper()
+	room := corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("32"), corev1.ResourceMemory: resource.MustParse("256Gi"), corev1.ResourcePods: resource.MustParse("110"),
+	}
+	for i := range n {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("nobody-%d", i)}}
+		node, err := kube.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		node.Status = corev1.NodeStatus{Capacity: room, Allocatable: room, Conditions: []corev1.NodeCondition{{
+			Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
+		}}}
+		if _, err := kube.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitNodes(t, kube, n)
 }
 
 func waitNodes(t *testing.T, kube kubernetes.Interface, n int) {
