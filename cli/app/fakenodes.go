@@ -36,19 +36,12 @@ func (a fakeNodeAPI) EnsureNode(ctx context.Context, node *corev1.Node) error {
 
 func (a fakeNodeAPI) RenewLease(ctx context.Context, node string, seconds int32, now time.Time) error {
 	at := metav1.NewMicroTime(now)
-	renew := func(l *coordinationv1.Lease) error {
+	// An update of a Lease that is not there creates it.
+	_, err := client.UpdateFunc(ctx, a.client, corev1.NamespaceNodeLease, node, func(l *coordinationv1.Lease) error {
+		l.Namespace, l.Name = corev1.NamespaceNodeLease, node
 		l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds, l.Spec.RenewTime = &node, &seconds, &at
 		return nil
-	}
-	_, err := client.UpdateFunc(ctx, a.client, corev1.NamespaceNodeLease, node, renew)
-	if !apierrors.IsNotFound(err) {
-		return err
-	}
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: node}}
-	if err := renew(lease); err != nil {
-		return err
-	}
-	_, err = client.Create(ctx, a.client, lease)
+	})
 	return err
 }
 

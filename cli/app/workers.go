@@ -44,7 +44,7 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engin
 	}
 	scheduler, err := scheduling.New(scheduling.Config{
 		Client: c.client.AsController("kube-scheduler"), Informers: c.client.Informers(), Fallback: &native.Native{},
-		Decisions: decisions, Recorder: events.Recorder(scheduling.DefaultName), Logger: c.log.With("part", "scheduling"),
+		Budgets: c.client.Informers().Policy().V1().PodDisruptionBudgets().Lister(), Decisions: decisions, Recorder: events.Recorder(scheduling.DefaultName), Logger: c.log.With("part", "scheduling"),
 	})
 	if err != nil {
 		return err

@@ -124,15 +124,18 @@ func (f *Fleet) Run(ctx context.Context) error {
 }
 
 func (f *Fleet) register(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, all := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for i := range f.cfg.Count {
 		group.Go(func() error {
 			name := prefix + strconv.Itoa(i)
-			if err := f.cfg.API.EnsureNode(ctx, node(name, i, f.cfg.Label, time.Now())); err != nil {
+			if err := f.cfg.API.EnsureNode(all, node(name, i, f.cfg.Label, time.Now())); err != nil {
 				return fmt.Errorf("register %s: %w", name, err)
 			}
-			return f.cfg.API.RenewLease(ctx, name, leaseSeconds, time.Now())
+			if err := f.cfg.API.RenewLease(all, name, leaseSeconds, time.Now()); err != nil {
+				return fmt.Errorf("renew the lease of %s: %w", name, err)
+			}
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil && ctx.Err() == nil {
