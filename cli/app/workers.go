@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -114,5 +115,5 @@ func schedulingModule(cfg Config) (string, []byte, error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("--scheduler-module: %w", err)
 	}
-	return cfg.SchedulerModule, module, nil
+	return filepath.Base(cfg.SchedulerModule), module, nil
 }

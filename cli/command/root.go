@@ -20,7 +20,7 @@ import (
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := newApp(in, out, errOut).RunContext(ctx, args)
+	err := newApp(in, out, errOut).RunContext(ctx, flagsFirst(args))
 	if err == nil {
 		return 0
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,11 +27,23 @@ func whyCommand() *cli.Command {
 	}
 }
 
+// flagsFirst moves the object behind the flags, which may follow it as they do
+// with kubectl: the flag package stops at the first word that is none.
+func flagsFirst(args []string) []string {
+	for i, arg := range args {
+		if i == 1 && arg == "why" && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+			object := args[i+1]
+			return append(append(slices.Clone(args[:i+1]), args[i+2:]...), object)
+		}
+	}
+	return args
+}
+
 func runWhy(c *cli.Context) error {
 	object := c.Args().First()
 	kind, name, ok := strings.Cut(object, "/")
 	if c.NArg() != 1 || !ok || kind == "" || name == "" {
-		return cli.Exit("pintle why: name one object, for example `pintle why pod/web-0` (flags go before it)", 2)
+		return cli.Exit("pintle why: name one object, for example `pintle why pod/web-0`", 2)
 	}
 	flags := genericclioptions.NewConfigFlags(true)
 	*flags.KubeConfig = c.String("kubeconfig")
