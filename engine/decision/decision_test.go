@@ -155,7 +155,7 @@ func TestFileSink(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	failed := Record{
-		Time: metav1.NewMicroTime(noon.Add(-time.Minute)), Object: pod("p"), Decider: "sha256:0123456789abcdef", Verdict: Unschedulable,
+		Time: metav1.NewMicroTime(noon.Add(-time.Minute)), Object: pod("p"), Decider: "scheduling@sha256:0123456789abcdef", Verdict: Unschedulable,
 		Message: "0/5 nodes are available: 2 node(s) had untolerated taint(s), 3 Insufficient cpu.", Candidates: 5,
 		Reasons: []Reason{{"Insufficient cpu", 3}, {"node(s) had untolerated taint(s)", 2}}, Fuel: 12000, Duration: 170 * time.Microsecond, Repeats: 4,
 	}
@@ -169,13 +169,13 @@ func TestExplain(t *testing.T) {
   5 node(s) considered
       3  Insufficient cpu
       2  node(s) had untolerated taint(s)
-  decided by strategy sha256:0123456789ab, 12000 fuel, in 170µs, the same 4 time(s) before
+  decided by strategy scheduling@sha256:0123456789ab, 12000 fuel, in 170µs, the same 4 time(s) before
 `},
 		{[]Record{scheduled("p", "n1"), failed}, `pod/p: placed on node n1 with score 700 (2s ago)
   5 node(s) considered
   decided by the native scheduling strategy
 Before that:
-  62s ago: no node fits, by strategy sha256:0123456789ab: 0/5 nodes are available: 2 node(s) had untolerated taint(s), 3 Insufficient cpu.
+  62s ago: no node fits, by strategy scheduling@sha256:0123456789ab: 0/5 nodes are available: 2 node(s) had untolerated taint(s), 3 Insufficient cpu.
 `},
 	} {
 		if diff := cmp.Diff(tc.want, Explain(pod("p"), tc.records, noon.Add(2*time.Second))); diff != "" {

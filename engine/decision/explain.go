@@ -68,8 +68,8 @@ func refused(r *Record) int {
 }
 
 func decider(id string) string {
-	if digest, ok := strings.CutPrefix(id, "sha256:"); ok {
-		return "strategy sha256:" + digest[:min(len(digest), 12)]
+	if name, digest, ok := strings.Cut(id, "@sha256:"); ok {
+		return "strategy " + name + "@sha256:" + digest[:min(len(digest), 12)]
 	}
 	if id == "native" {
 		return "the native scheduling strategy"

@@ -53,7 +53,7 @@ type Record struct {
 	// Revision of the object that was decided about (its resourceVersion).
 	Revision string `json:"revision,omitempty"`
 	Object   Object `json:"object"`
-	// Decider is the digest of a strategy, "native", or a policy's name.
+	// Decider is a strategy as NAME@sha256:DIGEST, "native", or a policy's name.
 	Decider string `json:"decider"`
 	// InputHash identifies the input, so that a replay can be compared.
 	InputHash string `json:"inputHash,omitempty"`

@@ -33,7 +33,7 @@ type Client interface {
 // Placer chooses nodes for a batch of pods. It is called from one goroutine, must
 // return within a bounded time, and its answer need not be believed.
 type Placer interface {
-	// Identity names the decider in decision records: a digest, or "native".
+	// Identity names the decider in decision records: NAME@sha256:DIGEST, or "native".
 	Identity() string
 	Place(ctx context.Context, s *abi.Snapshot, b *abi.Batch) (abi.Answer, error)
 }

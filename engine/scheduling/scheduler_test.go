@@ -166,7 +166,7 @@ type rogue struct {
 	place func(s *abi.Snapshot, b *abi.Batch, results []abi.Result) ([]abi.Result, error)
 }
 
-func (*rogue) Identity() string { return "sha256:rogue" }
+func (*rogue) Identity() string { return "rogue@sha256:0" }
 
 func (r *rogue) Place(_ context.Context, s *abi.Snapshot, b *abi.Batch) (abi.Answer, error) {
 	r.calls++
@@ -217,16 +217,16 @@ func TestRogueStrategies(t *testing.T) {
 			w.event("Warning StrategyFailed")
 			w.event("Warning FallenBack")
 			records := w.config.Decisions.For(decision.Object{Kind: "strategy", Name: "scheduling"}, 10)
-			if len(records) != 1 || records[0].Decider != "sha256:rogue" || records[0].Verdict != decision.FallenBack {
+			if len(records) != 1 || records[0].Decider != "rogue@sha256:0" || records[0].Verdict != decision.FallenBack {
 				t.Errorf("records of the strategy: %+v", records)
 			}
 			records = w.config.Decisions.For(decision.Object{Kind: "pod", Namespace: "default"}, 1000)
 			var failed, placed int
 			for _, r := range records {
 				switch {
-				case r.Verdict == decision.StrategyFailed && r.Decider == "sha256:rogue":
+				case r.Verdict == decision.StrategyFailed && r.Decider == "rogue@sha256:0":
 					failed++
-				case r.Verdict == decision.Scheduled && r.Decider == "native" && strings.Contains(r.Message, "sha256:rogue"):
+				case r.Verdict == decision.Scheduled && r.Decider == "native" && strings.Contains(r.Message, "rogue@sha256:0"):
 					placed++
 				}
 			}

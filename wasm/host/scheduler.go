@@ -62,8 +62,8 @@ func NewScheduler(m *Module) (*Scheduler, error) {
 	return s, nil
 }
 
-// Identity is the digest of the module.
-func (s *Scheduler) Identity() string { return s.module.Digest }
+// Identity is the module's name and, behind an @, its digest.
+func (s *Scheduler) Identity() string { return s.module.Name + "@" + s.module.Digest }
 
 // Close ends the instances.
 func (s *Scheduler) Close() error {
