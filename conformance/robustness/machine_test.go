@@ -127,25 +127,38 @@ func commandLines(t *testing.T) map[int]string {
 }
 
 // process is one process of a container, told from a later one with its number.
-type process struct{ pid, started string }
+type process struct {
+	pid     int
+	started string
+}
 
-// containerProcesses are the processes whose command line ends with the marker of
-// a container: the shells that pods of ours run.
+// containerProcesses are the first processes of the containers with this marker,
+// without the ones that a shell forks.
 func containerProcesses(t *testing.T, name string) []process {
 	t.Helper()
+	parents := map[int]int{}
 	var found []process
 	for pid, line := range commandLines(t) {
 		if !strings.HasSuffix(strings.TrimSpace(line), marker+name) {
 			continue
 		}
-		stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+		raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 		if err != nil {
 			continue // ended while we looked
 		}
-		// The fields after the parenthesis of the name; starttime is number 22.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		found = append(found, process{strconv.Itoa(pid), fields[19]})
+		// After the parenthesis of the name come state and parent; the start is
+		// field 22 of all.
+		stat := string(raw)
+		fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+		if parents[pid], err = strconv.Atoi(fields[1]); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, process{pid, fields[19]})
 	}
-	slices.SortFunc(found, func(a, b process) int { return strings.Compare(a.pid, b.pid) })
+	found = slices.DeleteFunc(found, func(p process) bool {
+		_, forked := parents[parents[p.pid]]
+		return forked
+	})
+	slices.SortFunc(found, func(a, b process) int { return a.pid - b.pid })
 	return found
 }

@@ -164,11 +164,7 @@ func killedContainer(t *testing.T, _ *harness.Cluster, kube kubernetes.Interface
 		if len(found) != 1 {
 			t.Fatalf("processes of the container: %v, want one", found)
 		}
-		pid, err := strconv.Atoi(found[0].pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		if err := syscall.Kill(found[0].pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		if restarts == 2 {
@@ -224,7 +220,7 @@ func lifeOf(t *testing.T, kube kubernetes.Interface, name string) life {
 	s := waitRunning(t, kube, name)
 	l := life{ContainerID: s.ContainerID, StartedAt: s.State.Running.StartedAt.Time, Restarts: s.RestartCount}
 	for _, p := range containerProcesses(t, name) {
-		l.Processes = append(l.Processes, p.pid+" since "+p.started)
+		l.Processes = append(l.Processes, fmt.Sprintf("%d since %s", p.pid, p.started))
 	}
 	if len(l.Processes) != 1 {
 		t.Errorf("%s has processes %v, want one", name, l.Processes)
