@@ -66,7 +66,8 @@ type Config struct {
 	Done <-chan struct{}
 	// Disabled plugins, by name. Some wait for a controller to finish their work:
 	// TaintNodesByCondition for node lifecycle, StorageObjectInUseProtection for
-	// the protection controllers.
+	// the protection controllers, ResourceQuota for the quota controller: until it
+	// has filled in a quota, nothing that counts is let into its namespace.
 	Disabled []string
 	// Enabled turns on plugins that are off by default.
 	Enabled []string
@@ -74,9 +75,8 @@ type Config struct {
 	Extra []admission.Interface
 }
 
-// offByDefault: upstream leaves OwnerReferences off, too; ResourceQuota refuses
-// every object of a namespace whose quotas no controller has filled in.
-var offByDefault = []string{OwnerReferences, ResourceQuota}
+// offByDefault: upstream leaves it off, too.
+var offByDefault = []string{OwnerReferences}
 
 // readyWait is how long a write waits for the caches at start.
 const readyWait = 10 * time.Second

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
 	policymutating "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
@@ -127,7 +128,23 @@ func newQuota(b *builder) (admission.Interface, error) {
 	}
 	b.initialize(p)
 	p.SetQuotaConfiguration(quota.Configuration(b.Informers))
-	return p, admission.ValidateInitialization(p)
+	lister := b.Informers.Core().V1().ResourceQuotas().Lister()
+	return &quotaPlugin{p, lister}, admission.ValidateInitialization(p)
+}
+
+// quotaPlugin spares namespaces without quotas, which are most, the queue of
+// upstream's plugin.
+type quotaPlugin struct {
+	*resourcequota.QuotaAdmission
+	quotas corev1listers.ResourceQuotaLister
+}
+
+// Validate implements admission.ValidationInterface.
+func (p *quotaPlugin) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	if all, err := p.quotas.ResourceQuotas(a.GetNamespace()).List(labels.Everything()); err == nil && len(all) == 0 {
+		return nil
+	}
+	return p.QuotaAdmission.Validate(ctx, a, o)
 }
 
 const quotaWorkers = 5

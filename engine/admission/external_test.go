@@ -47,7 +47,7 @@ func startChain(t *testing.T, objs ...runtime.Object) (*Chain, informers.SharedI
 	client := fake.NewClientset(append(objs, &corev1.Namespace{ObjectMeta: in("", "ns")}, account("default"))...)
 	factory := informers.NewSharedInformerFactory(client, 0)
 	ctx, stop := context.WithCancel(context.Background())
-	chain, err := New(Config{Informers: factory, Client: client, Authorizer: onlyAdmin, Done: ctx.Done(), Enabled: []string{ResourceQuota},
+	chain, err := New(Config{Informers: factory, Client: client, Authorizer: onlyAdmin, Done: ctx.Done(),
 		Dynamic: dynamicfake.NewSimpleDynamicClient(scheme.Scheme), Mapper: testrestmapper.TestOnlyStaticRESTMapper(scheme.Scheme)})
 	if err != nil {
 		t.Fatal(err)

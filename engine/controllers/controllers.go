@@ -26,6 +26,7 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/podgc"
 	"github.com/pintle-io/pintle/engine/controllers/replicaset"
 	"github.com/pintle-io/pintle/engine/controllers/replicationcontroller"
+	"github.com/pintle-io/pintle/engine/controllers/resourcequota"
 	"github.com/pintle-io/pintle/engine/controllers/rootca"
 	"github.com/pintle-io/pintle/engine/controllers/serviceaccount"
 	"github.com/pintle-io/pintle/engine/controllers/statefulset"
@@ -66,6 +67,7 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return endpointslice.New(d.Env) },
 		func() (*reconcile.Controller, error) { return endpoints.New(d.Env) },
 		func() (*reconcile.Controller, error) { return disruption.New(d.Env) },
+		func() (*reconcile.Controller, error) { return resourcequota.New(d.Env, kinds) },
 		func() (*reconcile.Controller, error) { return nodelifecycle.New(d.Env) },
 		func() (*reconcile.Controller, error) { return tainteviction.New(d.Env) },
 		func() (*reconcile.Controller, error) { return podgc.New(d.Env) },

@@ -145,7 +145,7 @@ func podUsage(obj runtime.Object) (corev1.ResourceList, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ended(pod, time.Now()) {
+	if Ended(pod, time.Now()) {
 		return counted("pods"), nil
 	}
 	out := counted("pods", corev1.ResourcePods)
@@ -162,8 +162,9 @@ func podUsage(obj runtime.Object) (corev1.ResourceList, error) {
 	return out, nil
 }
 
-// ended: done, or being deleted for longer than it was given.
-func ended(pod *corev1.Pod, now time.Time) bool {
+// Ended pods use nothing but an object: they are done, or being deleted for longer
+// than they were given.
+func Ended(pod *corev1.Pod, now time.Time) bool {
 	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		return true
 	}

@@ -17,7 +17,9 @@ import (
 // listed here are counted as count/RESOURCE.GROUP, by upstream itself.
 func Configuration(factory informers.SharedInformerFactory) quota.Configuration {
 	listers := generic.ListerFuncForResourceFunc(factory.ForResource)
-	return generic.NewConfiguration(Evaluators(listers), ignored)
+	return generic.NewConfiguration(Evaluators(func(resource string) generic.ListFuncByNamespace {
+		return generic.ListResourceUsingListerFunc(listers, corev1.SchemeGroupVersion.WithResource(resource))
+	}), ignored)
 }
 
 // ignored are kinds that quotas never count.
@@ -26,12 +28,13 @@ var ignored = map[schema.GroupResource]struct{}{
 	{Group: "events.k8s.io", Resource: "events"}: {},
 }
 
-// Evaluators returns one evaluator per kind that has quota resources of its own.
-func Evaluators(listers quota.ListerForResourceFunc) []quota.Evaluator {
+// Evaluators returns one evaluator per kind that has quota resources of its own;
+// all are of the core group. list says how each lists its objects.
+func Evaluators(list func(resource string) generic.ListFuncByNamespace) []quota.Evaluator {
 	out := []quota.Evaluator{
-		&evaluator{measure: pods, list: listOf(listers, "pods")},
-		&evaluator{measure: services, list: listOf(listers, "services")},
-		&evaluator{measure: claims, list: listOf(listers, "persistentvolumeclaims")},
+		&evaluator{measure: pods, list: list("pods")},
+		&evaluator{measure: services, list: list("services")},
+		&evaluator{measure: claims, list: list("persistentvolumeclaims")},
 	}
 	for resource, alias := range map[string]corev1.ResourceName{
 		"configmaps":             corev1.ResourceConfigMaps,
@@ -39,13 +42,9 @@ func Evaluators(listers quota.ListerForResourceFunc) []quota.Evaluator {
 		"replicationcontrollers": corev1.ResourceReplicationControllers,
 		"secrets":                corev1.ResourceSecrets,
 	} {
-		out = append(out, generic.NewObjectCountEvaluator(corev1.Resource(resource), listOf(listers, resource), alias))
+		out = append(out, generic.NewObjectCountEvaluator(corev1.Resource(resource), list(resource), alias))
 	}
 	return out
-}
-
-func listOf(listers quota.ListerForResourceFunc, resource string) generic.ListFuncByNamespace {
-	return generic.ListResourceUsingListerFunc(listers, corev1.SchemeGroupVersion.WithResource(resource))
 }
 
 // measure is what is particular about a kind.
