@@ -11,10 +11,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	restclient "k8s.io/client-go/rest"
+
+	"github.com/pintle-io/pintle/engine/registry"
 )
 
 const (
@@ -118,7 +121,7 @@ func genericConfig(cfg *Config) (*genericapiserver.Config, error) {
 	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
 	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(handler, c))
+		return withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(withSharedEncodings(handler), c))
 	}
 	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	c.EquivalentResourceRegistry = runtime.NewEquivalentResourceRegistryWithIdentity(sharedStorage)
@@ -143,6 +146,17 @@ func sharedStorage(gr schema.GroupResource) string {
 		return "events"
 	}
 	return ""
+}
+
+// withSharedEncodings makes all watches of a resource share the encodings of its
+// events.
+func withSharedEncodings(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if info, ok := request.RequestInfoFrom(req.Context()); ok && info.Verb == "watch" {
+			req = req.WithContext(registry.ForHTTP(req.Context()))
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // withoutLoopbackGzip answers plain to clients of this machine: compressing costs

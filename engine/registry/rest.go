@@ -81,6 +81,11 @@ func (s *REST) WatchShared(ctx context.Context, opts *metainternalversion.ListOp
 	return s.Watch(store.WithSharedObjects(ctx), opts)
 }
 
+// ForHTTP marks the context of a watch whose events are encoded, so that all such
+// watches encode an event once. What the watch delivers is then a
+// runtime.CacheableObject.
+func ForHTTP(ctx context.Context) context.Context { return store.WithSharedEncodings(ctx) }
+
 // attributes returns what label and field selectors of a kind see.
 func attributes(row *apis.Resource) storage.AttrFunc {
 	return func(obj runtime.Object) (labels.Set, fields.Set, error) {
