@@ -1,9 +1,11 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/urfave/cli/v2"
@@ -23,6 +25,32 @@ func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 	if l < slog.LevelInfo {
 		upstream = handler
 	}
-	klog.SetLogger(logr.FromSlogHandler(upstream.WithAttrs([]slog.Attr{slog.String("from", "klog")})))
+	klog.SetLogger(logr.FromSlogHandler(quiet{upstream.WithAttrs([]slog.Attr{slog.String("from", "klog")})}))
 	return slog.New(handler), nil
 }
+
+// ordinary are messages that upstream's libraries call errors and that mean only
+// that a client hung up or that this process is ending.
+var ordinary = []string{"Error on socket receive", "context canceled"}
+
+// quiet leaves out ordinary messages.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "err" {
+			text += " " + a.Value.String()
+		}
+		return true
+	})
+	for _, o := range ordinary {
+		if strings.Contains(text, o) {
+			return nil
+		}
+	}
+	return q.Handler.Handle(ctx, r)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }
