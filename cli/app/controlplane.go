@@ -131,9 +131,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		Informers: factory, Client: c.client.Clientset(), Authorizer: may,
 		Mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery())),
 		Dynamic: c.client.Dynamic(), Loopback: c.client.RESTConfig(), Done: c.done,
-		// Nothing takes the protection off claims and volumes yet.
-		Disabled: []string{engineadmission.StorageObjectInUseProtection},
-		Extra:    []admission.Interface{rbac.NewGuard(c.rules, may), rego},
+		Extra: []admission.Interface{rbac.NewGuard(c.rules, may), rego},
 	})
 	if err != nil {
 		return err

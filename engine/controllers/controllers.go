@@ -18,12 +18,15 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/disruption"
 	"github.com/pintle-io/pintle/engine/controllers/endpoints"
 	"github.com/pintle-io/pintle/engine/controllers/endpointslice"
+	"github.com/pintle-io/pintle/engine/controllers/endpointslicemirroring"
 	"github.com/pintle-io/pintle/engine/controllers/garbage"
 	"github.com/pintle-io/pintle/engine/controllers/job"
 	"github.com/pintle-io/pintle/engine/controllers/namespace"
 	"github.com/pintle-io/pintle/engine/controllers/nodeipam"
 	"github.com/pintle-io/pintle/engine/controllers/nodelifecycle"
 	"github.com/pintle-io/pintle/engine/controllers/podgc"
+	"github.com/pintle-io/pintle/engine/controllers/pvcprotection"
+	"github.com/pintle-io/pintle/engine/controllers/pvprotection"
 	"github.com/pintle-io/pintle/engine/controllers/replicaset"
 	"github.com/pintle-io/pintle/engine/controllers/replicationcontroller"
 	"github.com/pintle-io/pintle/engine/controllers/resourcequota"
@@ -65,9 +68,12 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return cronjob.New(d.Env) },
 		func() (*reconcile.Controller, error) { return ttlafterfinished.New(d.Env) },
 		func() (*reconcile.Controller, error) { return endpointslice.New(d.Env) },
+		func() (*reconcile.Controller, error) { return endpointslicemirroring.New(d.Env) },
 		func() (*reconcile.Controller, error) { return endpoints.New(d.Env) },
 		func() (*reconcile.Controller, error) { return disruption.New(d.Env) },
 		func() (*reconcile.Controller, error) { return resourcequota.New(d.Env, kinds) },
+		func() (*reconcile.Controller, error) { return pvcprotection.New(d.Env) },
+		func() (*reconcile.Controller, error) { return pvprotection.New(d.Env) },
 		func() (*reconcile.Controller, error) { return nodelifecycle.New(d.Env) },
 		func() (*reconcile.Controller, error) { return tainteviction.New(d.Env) },
 		func() (*reconcile.Controller, error) { return podgc.New(d.Env) },
