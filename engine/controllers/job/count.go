@@ -57,6 +57,7 @@ func (p *plan) count() {
 	for _, pod := range p.pods {
 		p.countPod(pod, uncounted)
 	}
+	p.findFailures()
 	if p.indexed() {
 		s.CompletedIndexes = p.done.String()
 		s.Succeeded = int32(len(p.done))
@@ -108,6 +109,9 @@ func (p *plan) releaseFinalizers(all bool) {
 	var batch reconcile.Batch
 	for _, pod := range p.pods {
 		if !tracked(pod) || !all && !(pod.Status.Phase == corev1.PodSucceeded || p.failedPod(pod)) {
+			continue
+		}
+		if !all && p.remembers(pod) {
 			continue
 		}
 		batch = append(batch, release(pod))

@@ -65,13 +65,19 @@ func indexOf(pod *corev1.Pod) (int, bool) {
 	return n, err == nil && n >= 0
 }
 
-// pending lists the first n indexes that neither succeeded nor run.
+// pending lists the first n indexes that shall have a pod now: they did not end,
+// nor run, nor wait for their back-off.
 func (p *plan) pending(n int) []int {
 	var out []int
 	for i := 0; i < int(*p.job.Spec.Completions) && len(out) < n; i++ {
-		if !p.done[i] && !p.running[i] {
-			out = append(out, i)
+		if p.done[i] || p.running[i] || p.lost[i] {
+			continue
 		}
+		if wait := p.indexBackoff(i); wait > 0 {
+			p.RequeueIn(wait)
+			continue
+		}
+		out = append(out, i)
 	}
 	return out
 }

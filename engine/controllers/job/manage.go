@@ -44,7 +44,7 @@ func (p *plan) wantActive() int {
 		}
 		return parallelism
 	}
-	return min(int(*p.job.Spec.Completions-p.succeeded), parallelism)
+	return min(int(*p.job.Spec.Completions-p.succeeded)-len(p.lost), parallelism)
 }
 
 func (p *plan) deleteActive(n int) {
@@ -69,7 +69,7 @@ func (p *plan) create(n int) {
 	if n <= 0 {
 		return
 	}
-	if wait := p.backoff(); wait > 0 {
+	if wait := p.backoff(); wait > 0 && !p.perIndex() {
 		p.RequeueIn(wait)
 		return
 	}
@@ -90,6 +90,7 @@ func (p *plan) create(n int) {
 		pod.Finalizers = append(pod.Finalizers, batchv1.JobTrackingFinalizer)
 		if p.indexed() {
 			setIndex(pod, p.job, indexes[i])
+			p.setFailures(pod, indexes[i])
 		}
 		batch = append(batch, reconcile.Create{Object: pod, Announce: announce})
 	}

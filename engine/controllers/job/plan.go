@@ -1,6 +1,6 @@
 // Package job runs pods to completion: it keeps up to parallelism pods going
 // until completions of them succeeded, counts each finished pod exactly once, and
-// gives up by backoffLimit, deadline or pod failure policy.
+// gives up by back-off limit (also per index), deadline or pod failure policy.
 //
 // Counting is a protocol over crashes. Every pod carries a finalizer. A finished
 // pod's UID is first written to status.uncountedTerminatedPods (for an indexed
@@ -52,6 +52,8 @@ type plan struct {
 	// succeeded and failed are totals, counted or not.
 	succeeded, failed int32
 	done, running     indexSet // of an indexed job
+	lost              indexSet // indexes that failed for good
+	last              map[int]failures
 }
 
 // Plan decides the next step of one Job.
@@ -138,8 +140,8 @@ func (p *plan) verdict() {
 	if target == nil && success == nil {
 		if reason, message := p.failure(); reason != "" {
 			p.setCondition(batchv1.JobFailureTarget, corev1.ConditionTrue, reason, message)
-		} else if p.complete() {
-			p.setCondition(batchv1.JobSuccessCriteriaMet, corev1.ConditionTrue, "CompletionsReached", "Reached expected number of succeeded pods")
+		} else if reason, message := p.success(); reason != "" {
+			p.setCondition(batchv1.JobSuccessCriteriaMet, corev1.ConditionTrue, reason, message)
 		}
 		target, success = p.condition(batchv1.JobFailureTarget), p.condition(batchv1.JobSuccessCriteriaMet)
 	}
@@ -174,6 +176,9 @@ func (p *plan) failure() (reason, message string) {
 	if deadline := p.job.Spec.ActiveDeadlineSeconds; deadline != nil && p.job.Status.StartTime != nil && !p.suspended() &&
 		p.now.Sub(p.job.Status.StartTime.Time) >= time.Duration(*deadline)*time.Second {
 		return batchv1.JobReasonDeadlineExceeded, "Job was active longer than specified deadline"
+	}
+	if p.perIndex() {
+		return p.indexFailure()
 	}
 	return "", ""
 }
