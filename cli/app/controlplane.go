@@ -151,10 +151,14 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	for path, handler := range decisionPaths(decisions) {
 		paths[path] = handler
 	}
+	frontProxy := apiserver.FrontProxy{Name: pki.FrontProxyName}
+	if frontProxy.File, frontProxy.CA, err = c.pki.FrontProxy(); err != nil {
+		return err
+	}
 	c.server, err = apiserver.New(apiserver.Config{
 		Registry: reg, Authenticator: who, Authorizer: may, Admission: admit, APIAudiences: tokens.Audiences(),
 		Listener: c.listener, Certificate: servingChain(c.pki), ClientCA: c.pki.CA(),
-		Loopback: c.client.RESTConfig(), OpenAPI: docs, Paths: paths,
+		Loopback: c.client.RESTConfig(), Informers: factory, FrontProxy: frontProxy, OpenAPI: docs, Paths: paths,
 		Groups: []metav1.APIResourceList{decision.Discovery()},
 		Logger: c.log.With("part", "apiserver"),
 	})

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/informers"
 	restclient "k8s.io/client-go/rest"
 
 	"github.com/pintle-io/pintle/engine/apiserver/openapi"
@@ -40,8 +41,13 @@ type Config struct {
 	ClientCA []byte
 
 	// Loopback reaches this server in process, with all rights. Without it, custom
-	// resource definitions are not served.
+	// resource definitions and APIServices are not served.
 	Loopback *restclient.Config
+	// Informers are needed with Loopback: extension servers are found through
+	// services.
+	Informers informers.SharedInformerFactory
+	// FrontProxy identifies this server to extension servers.
+	FrontProxy FrontProxy
 	// OpenAPI serves /openapi; nil leaves it out.
 	OpenAPI *openapi.Service
 	// Paths are further handlers by path, behind authentication and authorization:
@@ -66,6 +72,8 @@ func (c *Config) validate() error {
 		return errors.New("apiserver: Registry is required")
 	case c.Authenticator == nil || c.Authorizer == nil:
 		return errors.New("apiserver: Authenticator and Authorizer are required")
+	case c.Loopback != nil && c.Informers == nil:
+		return errors.New("apiserver: Loopback needs Informers")
 	case c.Listener != nil && c.Certificate == nil:
 		return errors.New("apiserver: a Listener needs a Certificate")
 	}

@@ -44,7 +44,7 @@ func (s *Server) install(cfg *Config) error {
 				return fmt.Errorf("install %s: %w", gv, err)
 			}
 			if gv.Group != "" {
-				s.generic.AggregatedDiscoveryGroupManager.SetGroupVersionPriority(metav1.GroupVersion(gv), 18000-100*i, 15-j)
+				s.generic.AggregatedDiscoveryGroupManager.SetGroupVersionPriority(metav1.GroupVersion(gv), int(groupPriority(i)), int(versionPriority(j)))
 			}
 		}
 		if versions[0].Group == "" {

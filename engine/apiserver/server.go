@@ -32,7 +32,10 @@ const (
 
 // Server is the API server.
 type Server struct {
+	// generic serves the registry; outer is the first of the chain, which all
+	// requests come to.
 	generic  *genericapiserver.GenericAPIServer
+	outer    *genericapiserver.GenericAPIServer
 	chain    []*genericapiserver.GenericAPIServer
 	prepared interface {
 		RunWithContext(ctx context.Context) error
@@ -68,21 +71,52 @@ func New(cfg Config) (*Server, error) {
 	if err := s.install(&cfg); err != nil {
 		return nil, fmt.Errorf("apiserver: %w", err)
 	}
+	s.outer = s.generic
+	registered := closed()
 	if custom == nil {
 		close(complete)
-	} else if err := custom.publish(s.generic, cfg.OpenAPI, complete); err != nil {
-		return nil, fmt.Errorf("apiserver: custom resources: %w", err)
+	} else if registered, err = s.aggregate(generic, &cfg, custom, complete); err != nil {
+		return nil, fmt.Errorf("apiserver: %w", err)
 	}
-	err = s.generic.AddPostStartHook("pintle/listening", func(genericapiserver.PostStartHookContext) error {
-		cfg.Logger.Info("serving the API", "address", s.generic.ExternalAddress)
-		close(s.ready)
+	s.outer.ShutdownTimeout = shutdownTimeout
+	err = s.outer.AddPostStartHook("pintle/listening", func(ctx genericapiserver.PostStartHookContext) error {
+		select {
+		case <-registered:
+			cfg.Logger.Info("serving the API", "address", s.outer.ExternalAddress)
+			close(s.ready)
+		case <-ctx.Done():
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.prepared = s.generic.PrepareRun()
+	s.prepared = s.outer.PrepareRun()
 	return s, nil
+}
+
+// aggregate publishes custom resources and puts the aggregator before all. The
+// channel it returns is closed once everything built in is announced.
+func (s *Server) aggregate(main *genericapiserver.Config, cfg *Config, custom *customResources, complete chan<- struct{}) (<-chan struct{}, error) {
+	if err := custom.publish(s.generic, cfg.OpenAPI, complete); err != nil {
+		return nil, fmt.Errorf("custom resources: %w", err)
+	}
+	aggregator, err := newAggregator(main, cfg, s.generic)
+	if err != nil {
+		return nil, fmt.Errorf("aggregation: %w", err)
+	}
+	s.outer = aggregator.GenericAPIServer
+	s.chain = append([]*genericapiserver.GenericAPIServer{s.outer}, s.chain...)
+	if err := s.outer.AddPostStartHook("pintle/trust", publishTrust(cfg)); err != nil {
+		return nil, err
+	}
+	return aggregator.register(cfg, custom)
+}
+
+func closed() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
 }
 
 // Run serves until ctx ends and the requests under way are done.
@@ -92,7 +126,7 @@ func (s *Server) Run(ctx context.Context) error { return s.prepared.RunWithConte
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
 // Handler serves a request through the whole chain.
-func (s *Server) Handler() http.Handler { return s.generic.Handler }
+func (s *Server) Handler() http.Handler { return s.outer.Handler }
 
 // Containers returns the REST containers along the delegation chain, from which the
 // OpenAPI generator reads what is served.

@@ -68,7 +68,7 @@ func start(t testing.TB, edit ...func(*registry.Config, *apiserver.Config)) *env
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Registry, cfg.Loopback = e.registry, inside.RESTConfig()
+	cfg.Registry, cfg.Loopback, cfg.Informers = e.registry, inside.RESTConfig(), inside.Informers()
 	if e.server, err = apiserver.New(cfg); err != nil {
 		t.Fatal(err)
 	}

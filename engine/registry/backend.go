@@ -16,6 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/apiserver/pkg/storage/value"
 	"k8s.io/client-go/tools/cache"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 
 	"github.com/pintle-io/pintle/store"
 )
@@ -98,4 +100,11 @@ func (r *Registry) CustomResourceDefinitions() generic.RESTOptionsGetter {
 	gv := apiextensionsv1.SchemeGroupVersion
 	return r.backend.optionsFor(gv.WithResource("customresourcedefinitions").GroupResource(),
 		extensions.Codecs.LegacyCodec(gv), gv)
+}
+
+// APIServices returns the storage options of the registrations of API groups.
+func (r *Registry) APIServices() generic.RESTOptionsGetter {
+	gv := apiregistrationv1.SchemeGroupVersion
+	return r.backend.optionsFor(gv.WithResource("apiservices").GroupResource(),
+		aggregatorscheme.Codecs.LegacyCodec(gv), gv)
 }

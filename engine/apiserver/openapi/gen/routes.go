@@ -12,7 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	restclient "k8s.io/client-go/rest"
+	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 
 	"github.com/pintle-io/pintle/engine/apis/served"
 	"github.com/pintle-io/pintle/engine/apiserver"
@@ -32,13 +35,15 @@ func routes() ([]*runtime.Scheme, []*restful.WebService, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	loopback := &restclient.Config{Host: "https://localhost"}
 	server, err := apiserver.New(apiserver.Config{
 		Registry: reg,
 		Authenticator: authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
 			return nil, false, nil
 		}),
 		Authorizer: authorizerfactory.NewAlwaysAllowAuthorizer(),
-		Loopback:   &restclient.Config{Host: "https://localhost"},
+		Loopback:   loopback,
+		Informers:  informers.NewSharedInformerFactory(kubernetes.NewForConfigOrDie(loopback), 0),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -54,5 +59,5 @@ func routes() ([]*runtime.Scheme, []*restful.WebService, error) {
 		}
 	}
 	sort.Slice(services, func(i, j int) bool { return services[i].RootPath() < services[j].RootPath() })
-	return []*runtime.Scheme{served.Scheme(), extensions.Scheme}, services, nil
+	return []*runtime.Scheme{served.Scheme(), extensions.Scheme, aggregatorscheme.Scheme}, services, nil
 }
