@@ -16,7 +16,11 @@ import (
 
 // ordinal is a pod's place in the set, from its name.
 func ordinal(set *appsv1.StatefulSet, pod *corev1.Pod) (int, bool) {
-	suffix, ok := strings.CutPrefix(pod.Name, set.Name+"-")
+	return ordinalOf(set, pod.Name)
+}
+
+func ordinalOf(set *appsv1.StatefulSet, pod string) (int, bool) {
+	suffix, ok := strings.CutPrefix(pod, set.Name+"-")
 	if !ok {
 		return 0, false
 	}
@@ -55,8 +59,8 @@ func claimName(set *appsv1.StatefulSet, template, n int) string {
 	return fmt.Sprintf("%s-%s-%d", set.Spec.VolumeClaimTemplates[template].Name, set.Name, n)
 }
 
-// newClaim makes the volume claim of one template and ordinal. It has no owner:
-// data outlives the set.
+// newClaim makes the volume claim of one template and ordinal, without owner: data
+// outlives the set, unless it asks for the contrary.
 func newClaim(set *appsv1.StatefulSet, template, n int) *corev1.PersistentVolumeClaim {
 	claim := set.Spec.VolumeClaimTemplates[template].DeepCopy()
 	claim.Name, claim.Namespace = claimName(set, template, n), set.Namespace

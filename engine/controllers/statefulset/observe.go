@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -35,7 +36,6 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 		}
 	}
 	o := &observer{sets: sets.Lister(), claims: claims.Lister(), pods: pods.GetIndexer(), revisions: revisions.GetIndexer()}
-	claimWatch := reconcile.On(claims.Informer(), func(*corev1.PersistentVolumeClaim) []reconcile.Key { return nil })
 	return env.Controller(reconcile.Config{
 		Name:      "statefulset-controller",
 		Reconcile: o.reconcile,
@@ -49,7 +49,7 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 				}
 				return []reconcile.Key{{Namespace: r.Namespace, Name: name}}
 			}),
-			claimWatch,
+			reconcile.On(claims.Informer(), o.usersOf),
 		},
 	})
 }
@@ -73,6 +73,23 @@ func (o *observer) ownersOf(pod *corev1.Pod) []reconcile.Key {
 	return keys
 }
 
+// usersOf names the StatefulSets whose pods use a claim.
+func (o *observer) usersOf(claim *corev1.PersistentVolumeClaim) []reconcile.Key {
+	sets, err := o.sets.StatefulSets(claim.Namespace).List(labels.Everything())
+	if err != nil {
+		return nil
+	}
+	var keys []reconcile.Key
+	for _, set := range sets {
+		for _, pod := range podNames(set, claim.Name) {
+			if _, ok := ordinalOf(set, pod); ok {
+				keys = append(keys, reconcile.KeyOf(set))
+			}
+		}
+	}
+	return keys
+}
+
 func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {
 	set, err := o.sets.StatefulSets(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) {
@@ -89,20 +106,27 @@ func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time
 	pods = append(pods, owned.Orphans[*corev1.Pod](o.pods, set.Namespace, selector)...)
 	return Plan(Observed{
 		Set: set, Pods: pods, Revisions: owned.By[*appsv1.ControllerRevision](o.revisions, set.UID),
-		Claims: o.existing(set), Now: now,
+		Claims: o.existing(set, pods), Now: now,
 	}), nil
 }
 
-// existing tells which of the claims of the set's ordinals there are.
-func (o *observer) existing(set *appsv1.StatefulSet) map[string]bool {
-	p := &plan{set: set}
-	out := map[string]bool{}
-	for i := range set.Spec.VolumeClaimTemplates {
-		for n := p.first(); n < p.end(); n++ {
-			name := claimName(set, i, n)
-			if _, err := o.claims.PersistentVolumeClaims(set.Namespace).Get(name); err == nil {
-				out[name] = true
+// existing finds the claims of the ordinals wanted, and of those there are.
+func (o *observer) existing(set *appsv1.StatefulSet, pods []*corev1.Pod) map[string]*corev1.PersistentVolumeClaim {
+	out := map[string]*corev1.PersistentVolumeClaim{}
+	find := func(n int) {
+		for i := range set.Spec.VolumeClaimTemplates {
+			if claim, err := o.claims.PersistentVolumeClaims(set.Namespace).Get(claimName(set, i, n)); err == nil {
+				out[claim.Name] = claim
 			}
+		}
+	}
+	p := &plan{set: set}
+	for n := p.first(); n < p.end(); n++ {
+		find(n)
+	}
+	for _, pod := range pods {
+		if n, ok := ordinal(set, pod); ok {
+			find(n)
 		}
 	}
 	return out

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/controllers/history"
@@ -31,8 +32,8 @@ type Observed struct {
 	// Pods are those it controls and the orphans its selector selects.
 	Pods      []*corev1.Pod
 	Revisions []*appsv1.ControllerRevision
-	// Claims are the names of the volume claims that exist in the namespace.
-	Claims map[string]bool
+	// Claims are the existing volume claims of the set's ordinals, by name.
+	Claims map[string]*corev1.PersistentVolumeClaim
 	Now    time.Time
 }
 
@@ -41,7 +42,7 @@ type plan struct {
 	reconcile.Result
 	set       *appsv1.StatefulSet
 	now       time.Time
-	claims    map[string]bool
+	claims    map[string]*corev1.PersistentVolumeClaim
 	current   *appsv1.ControllerRevision // what pods below the partition run
 	update    *appsv1.ControllerRevision // what the template says
 	replicas  map[int]*corev1.Pod        // by ordinal, within the size wanted
@@ -150,7 +151,9 @@ func (p *plan) ensure(n int) (wait bool) {
 	pod := p.replicas[n]
 	switch {
 	case pod == nil:
-		p.create(n)
+		if !p.claimsGoing(n) {
+			p.create(n)
+		}
 		return true
 	case podset.IsFinished(pod):
 		if pod.DeletionTimestamp == nil {
@@ -161,6 +164,7 @@ func (p *plan) ensure(n int) (wait bool) {
 		return true
 	}
 	p.ensureClaims(n)
+	p.keepOwners(n, pod, false)
 	available, lacks := podset.Available(pod, p.set.Spec.MinReadySeconds, p.now)
 	if lacks > 0 {
 		p.RequeueIn(lacks)
@@ -185,9 +189,10 @@ func (p *plan) create(n int) {
 func (p *plan) ensureClaims(n int) {
 	for i := range p.set.Spec.VolumeClaimTemplates {
 		claim := newClaim(p.set, i, n)
-		if p.claims[claim.Name] {
+		if p.claims[claim.Name] != nil {
 			continue
 		}
+		claim.OwnerReferences = p.owners(claim, nil, false)
 		p.Add(reconcile.Create{Object: claim, Announce: &reconcile.Announce{
 			About: p.set,
 			Done: reconcile.Message{Reason: "SuccessfulCreate",
@@ -211,6 +216,8 @@ func (p *plan) scaleDown() (busy bool) {
 	for _, pod := range p.condemned {
 		busy = true
 		if pod.DeletionTimestamp == nil {
+			n, _ := ordinal(p.set, pod)
+			p.keepOwners(n, pod, true)
 			p.Add(p.remove(pod))
 		}
 		if !p.parallel() {
@@ -227,24 +234,48 @@ func (p *plan) partition() int {
 	return 0
 }
 
-// rollUpdate deletes the highest pod of another revision than the template's, as
-// long as all above it are healthy.
+// maxUnavailable is how many pods an update may leave unavailable at a time.
+func (p *plan) maxUnavailable() int {
+	r := p.set.Spec.UpdateStrategy.RollingUpdate
+	if r == nil || r.MaxUnavailable == nil {
+		return 1
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(r.MaxUnavailable, p.end()-p.first(), false)
+	if err != nil {
+		return 1
+	}
+	return max(n, 1)
+}
+
+// rollUpdate deletes pods of another revision than the template's from the end
+// down, as many as may be unavailable. A parallel set first deletes those that are
+// not available anyway: that costs nothing.
 func (p *plan) rollUpdate() {
 	if p.set.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
 		return
 	}
-	for n := p.end() - 1; n >= max(p.partition(), p.first()); n-- {
+	budget := p.maxUnavailable()
+	var broken, old []*corev1.Pod
+	for n := p.end() - 1; n >= p.first(); n-- {
 		pod := p.replicas[n]
-		if pod == nil {
-			return
+		available := pod != nil && pod.DeletionTimestamp == nil
+		if available {
+			available, _ = podset.Available(pod, p.set.Spec.MinReadySeconds, p.now)
 		}
-		if pod.Labels[appsv1.ControllerRevisionHashLabelKey] != p.update.Name && pod.DeletionTimestamp == nil {
-			p.Add(p.remove(pod))
-			return
+		if !available {
+			budget--
 		}
-		if available, _ := podset.Available(pod, p.set.Spec.MinReadySeconds, p.now); !available || pod.DeletionTimestamp != nil {
-			return
+		if pod == nil || n < p.partition() || pod.DeletionTimestamp != nil || pod.Labels[appsv1.ControllerRevisionHashLabelKey] == p.update.Name {
+			continue
 		}
+		if p.parallel() && !available {
+			broken = append(broken, pod)
+		} else {
+			old = append(old, pod)
+		}
+	}
+	for _, pod := range slices.Concat(broken, old[:min(max(budget, 0), len(old))]) {
+		p.Add(p.remove(pod))
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 func plan(w *plantest.World) reconcile.Result {
-	claims := map[string]bool{}
+	claims := map[string]*corev1.PersistentVolumeClaim{}
 	for _, claim := range plantest.List[*corev1.PersistentVolumeClaim](w) {
-		claims[claim.Name] = true
+		claims[claim.Name] = claim
 	}
 	return statefulset.Plan(statefulset.Observed{
 		Set: plantest.List[*appsv1.StatefulSet](w)[0], Pods: plantest.List[*corev1.Pod](w),
