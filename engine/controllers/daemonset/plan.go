@@ -84,27 +84,31 @@ func Plan(o Observed) reconcile.Result {
 	return p.Result
 }
 
+// alive are the active pods of a node, the oldest first.
+func (p *plan) alive(node string) []*corev1.Pod {
+	alive := podset.Active(p.byNode[node])
+	slices.SortFunc(alive, func(a, b *corev1.Pod) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	return alive
+}
+
 // place creates missing pods, deletes surplus and failed ones, then rolls out.
 func (p *plan) place() {
 	var creates, deletes reconcile.Batch
 	for _, node := range p.nodes {
-		pods := p.byNode[node.Name]
+		pods, alive := p.byNode[node.Name], p.alive(node.Name)
 		fits := p.fits[node.Name]
-		alive := podset.Active(pods)
-		slices.SortFunc(alive, func(a, b *corev1.Pod) int {
-			return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-		})
-		switch {
-		case fits.run && len(pods) == 0:
+		// While surging, a new pod does not wait for the old one to have gone.
+		if fits.run && (len(pods) == 0 || p.surges() && len(alive) == 0) {
 			creates = append(creates, p.create(node.Name))
-		case fits.run && len(alive) > 1:
-			for _, surplus := range alive[1:] {
-				deletes = append(deletes, p.remove(surplus))
-			}
-		case !fits.keep:
-			for _, pod := range alive {
-				deletes = append(deletes, p.remove(pod))
-			}
+		}
+		surplus := alive
+		if fits.keep {
+			surplus = p.surplus(alive)
+		}
+		for _, pod := range surplus {
+			deletes = append(deletes, p.remove(pod))
 		}
 		for _, pod := range pods {
 			if podset.IsFinished(pod) && pod.DeletionTimestamp == nil {
@@ -118,7 +122,11 @@ func (p *plan) place() {
 	if len(creates) > 0 {
 		p.Add(creates)
 	}
-	if len(deletes)+len(creates) == 0 {
+	switch {
+	case len(deletes)+len(creates) > 0 || p.set.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType:
+	case p.surges():
+		p.surge()
+	default:
 		p.rollUpdate()
 	}
 }
@@ -126,9 +134,6 @@ func (p *plan) place() {
 // rollUpdate deletes pods of an old template: those that are not available at
 // once, others as far as maxUnavailable allows.
 func (p *plan) rollUpdate() {
-	if p.set.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType {
-		return
-	}
 	var broken, candidates []*corev1.Pod
 	wanted, unavailable := 0, 0
 	for _, node := range p.nodes {
@@ -136,7 +141,7 @@ func (p *plan) rollUpdate() {
 			continue
 		}
 		wanted++
-		alive := podset.Active(p.byNode[node.Name])
+		alive := p.alive(node.Name)
 		if len(alive) == 0 {
 			unavailable++
 			continue
@@ -165,14 +170,22 @@ func (p *plan) rollUpdate() {
 
 func (p *plan) maxUnavailable(wanted int) int {
 	r := p.set.Spec.UpdateStrategy.RollingUpdate
-	if r == nil || r.MaxUnavailable == nil {
+	if r == nil {
 		return 1
 	}
-	n, err := intstr.GetScaledValueFromIntOrPercent(r.MaxUnavailable, wanted, true)
+	return max(share(r.MaxUnavailable, wanted), 1)
+}
+
+// share is a number or a percentage of wanted, rounded up; zero if there is none.
+func share(of *intstr.IntOrString, wanted int) int {
+	if of == nil {
+		return 0
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(of, wanted, true)
 	if err != nil {
-		return 1
+		return 0
 	}
-	return max(n, 1)
+	return n
 }
 
 func (p *plan) hash() string { return p.update.Labels[history.HashLabel] }
@@ -205,7 +218,7 @@ func (p *plan) status() {
 	s.DesiredNumberScheduled, s.CurrentNumberScheduled, s.NumberMisscheduled = 0, 0, 0
 	s.NumberReady, s.NumberAvailable, s.UpdatedNumberScheduled = 0, 0, 0
 	for _, node := range p.nodes {
-		alive := podset.Active(p.byNode[node.Name])
+		alive := p.alive(node.Name)
 		if !p.fits[node.Name].run {
 			if len(alive) > 0 {
 				s.NumberMisscheduled++
