@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,11 +26,20 @@ type Ready struct {
 // and the kubeconfig is written.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (err error) {
 	started := time.Now()
+	_, statErr := os.Stat(cfg.DataDir)
 	lock, err := acquire(cfg.DataDir)
 	if err != nil {
 		return err
 	}
 	defer lock.release()
+	if errors.Is(statErr, os.ErrNotExist) {
+		// A start that is refused leaves no directory that it alone needed.
+		defer func() {
+			if err != nil {
+				removeUnused(cfg.DataDir)
+			}
+		}()
+	}
 	listener, err := listen(ctx, cfg.Listen)
 	if err != nil {
 		return err
@@ -61,6 +71,17 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 		ready(Ready{URL: plane.url(), Kubeconfig: file, After: time.Since(started)})
 		return nil
 	})
+}
+
+// removeUnused removes a data directory in which there is nothing but the lock.
+func removeUnused(data string) {
+	entries, err := os.ReadDir(data)
+	if err != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(runDir(data)) {
+		return
+	}
+	_ = os.Remove(lockFile(data))
+	_ = os.Remove(runDir(data)) // stays if there is a log in it
+	_ = os.Remove(data)
 }
 
 // makeNodeDirs makes the places of the nodes before anybody is told that the
