@@ -35,6 +35,7 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/statefulset"
 	"github.com/pintle-io/pintle/engine/controllers/tainteviction"
 	"github.com/pintle-io/pintle/engine/controllers/ttlafterfinished"
+	"github.com/pintle-io/pintle/engine/controllers/volumebinder"
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
@@ -72,6 +73,7 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return endpoints.New(d.Env) },
 		func() (*reconcile.Controller, error) { return disruption.New(d.Env) },
 		func() (*reconcile.Controller, error) { return resourcequota.New(d.Env, kinds) },
+		func() (*reconcile.Controller, error) { return volumebinder.New(d.Env) },
 		func() (*reconcile.Controller, error) { return pvcprotection.New(d.Env) },
 		func() (*reconcile.Controller, error) { return pvprotection.New(d.Env) },
 		func() (*reconcile.Controller, error) { return nodelifecycle.New(d.Env) },
