@@ -30,6 +30,10 @@ type Options struct {
 	// with ListOptions.ProgressNotify (default five seconds).
 	BookmarkInterval time.Duration
 	ProgressInterval time.Duration
+	// PageLife is how long a list may at least be continued as it was at its first
+	// page, if something was written since (default five minutes); at most it is
+	// twice that. Reads at an exact revision are not bound by it.
+	PageLife time.Duration
 	// ExpiryInterval is how often objects with a time to live are looked
 	// through (default one second).
 	ExpiryInterval time.Duration
@@ -44,6 +48,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.ProgressInterval == 0 {
 		o.ProgressInterval = 5 * time.Second
+	}
+	if o.PageLife == 0 {
+		o.PageLife = 5 * time.Minute
 	}
 	if o.ExpiryInterval == 0 {
 		o.ExpiryInterval = time.Second

@@ -70,15 +70,24 @@ func (r *Resource) listState(key string, withRev int64, opts storage.ListOptions
 		return nil, 0, storage.NewTooLargeResourceVersionError(uint64(withRev), uint64(durable), 0)
 	}
 	r.waitForPublication(withRev)
+	if opts.Predicate.Continue != "" && withRev < r.store.oldestPage.Load() {
+		return nil, 0, continueTooOld(key, opts.Predicate.Continue)
+	}
 	state, err := r.stateAt(withRev)
 	if errors.Is(err, kv.ErrCompacted) {
-		continueKey := ""
-		if opts.Predicate.Continue != "" {
-			continueKey, _, _ = storage.DecodeContinue(opts.Predicate.Continue, key)
-		}
-		return nil, 0, expiredError(key, continueKey)
+		return nil, 0, continueTooOld(key, opts.Predicate.Continue)
 	}
 	return state, withRev, err
+}
+
+// continueTooOld refuses a revision that is gone; token, if there is one, is where
+// the list was to go on.
+func continueTooOld(key, token string) error {
+	continueKey := ""
+	if token != "" {
+		continueKey, _, _ = storage.DecodeContinue(token, key)
+	}
+	return expiredError(key, continueKey)
 }
 
 // page is what a list found besides the items.

@@ -25,6 +25,9 @@ type Store struct {
 	// published is the newest revision that every index reflects.
 	published atomic.Int64
 
+	// oldestPage is the revision below which lists are no longer continued.
+	oldestPage atomic.Int64
+
 	// routes maps a prefix, with its closing slash, to the resources that
 	// follow it. Usually that is one; a custom resource has one per served
 	// version. The map is replaced, never changed.

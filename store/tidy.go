@@ -14,19 +14,26 @@ const (
 	trimInterval = 10 * time.Second
 )
 
-// tidyLoop deletes objects whose time to live is over and trims what is kept in
-// memory.
+// tidyLoop deletes objects whose time to live is over, trims what is kept in memory,
+// and ends the lists that are continued for too long.
 func (s *Store) tidyLoop() {
 	expire := time.NewTicker(s.opts.ExpiryInterval)
 	defer expire.Stop()
 	trim := time.NewTicker(trimInterval)
 	defer trim.Stop()
+	page := time.NewTicker(s.opts.PageLife)
+	defer page.Stop()
+	begun := s.Revision()
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case now := <-trim.C:
 			s.trim(now)
+			continue
+		case <-page.C:
+			s.oldestPage.Store(begun)
+			begun = s.Revision()
 			continue
 		case <-expire.C:
 		}
