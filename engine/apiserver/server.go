@@ -79,6 +79,15 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("apiserver: %w", err)
 	}
 	s.outer.ShutdownTimeout = shutdownTimeout
+	err = s.outer.AddPostStartHook("pintle/service-addresses", func(ctx genericapiserver.PostStartHookContext) error {
+		if err := cfg.Registry.PublishServiceAddresses(ctx); err != nil {
+			cfg.Logger.Error("addresses of services are not shown as objects", "err", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	err = s.outer.AddPostStartHook("pintle/listening", func(ctx genericapiserver.PostStartHookContext) error {
 		select {
 		case <-registered:

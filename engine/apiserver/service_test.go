@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -114,5 +116,44 @@ func TestServiceUpdatesKeepWhatWasAllocated(t *testing.T) {
 	headless.Spec.ClusterIP = corev1.ClusterIPNone
 	if s, err := services.Create(e.ctx, headless, metav1.CreateOptions{}); err != nil || s.Spec.ClusterIPs[0] != corev1.ClusterIPNone {
 		t.Errorf("headless: %v", err)
+	}
+}
+
+// The configured range and every cluster address are objects of the API, and go
+// with the service that held them.
+func TestServiceAddressesAreObjects(t *testing.T) {
+	e := start(t)
+	ns := e.namespace(t, "a")
+	networking := e.kube.NetworkingV1()
+	w, err := networking.ServiceCIDRs().Watch(e.ctx, metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	for {
+		if r := next(t, w).Object.(*networkingv1.ServiceCIDR); len(r.Status.Conditions) == 1 {
+			if c := r.Status.Conditions[0]; c.Type != networkingv1.ServiceCIDRConditionReady || c.Status != metav1.ConditionTrue {
+				t.Errorf("condition: %+v", c)
+			}
+			break
+		}
+	}
+	made, err := e.kube.CoreV1().Services(ns).Create(e.ctx, service("one", corev1.ServiceTypeClusterIP), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := networking.IPAddresses().Get(e.ctx, made.Spec.ClusterIP, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &networkingv1.ParentReference{Resource: "services", Namespace: ns, Name: "one"}
+	if diff := cmp.Diff(want, address.Spec.ParentRef); diff != "" {
+		t.Errorf("parent (-want +got):\n%s", diff)
+	}
+	if err := e.kube.CoreV1().Services(ns).Delete(e.ctx, "one", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := networking.IPAddresses().Get(e.ctx, address.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("address after its service is gone: %v", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -13,7 +12,7 @@ import (
 )
 
 // approvalStrategy lets the approval subresource change the Approved and Denied
-// conditions of a certificate signing request, and nothing else.
+// conditions of a certificate signing request, and its metadata.
 type approvalStrategy struct{ strategy }
 
 func (approvalStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
@@ -21,7 +20,6 @@ func (approvalStrategy) AllowCreateOnUpdate(context.Context) bool { return false
 func (approvalStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	req, before := obj.(*certificatesv1.CertificateSigningRequest), old.(*certificatesv1.CertificateSigningRequest)
 	conditions := req.Status.Conditions
-	metav1.ResetObjectMetaForStatus(req, before)
 	req.Spec, req.Status = before.Spec, before.Status
 	req.Status.Conditions = conditions
 	certificates.StampConditions(req.Status.Conditions, before.Status.Conditions)

@@ -2,12 +2,15 @@ package registry
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 // podPartStrategy is shared by the pod subresources that change a part of spec.
@@ -45,38 +48,34 @@ func (ephemeralStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Ob
 	})
 }
 
+// ValidateUpdate checks the pod as a whole; ephemeral containers that are there stay
+// as they are.
 func (ephemeralStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	pod, before := obj.(*corev1.Pod), old.(*corev1.Pod)
-	path := field.NewPath("spec", "ephemeralContainers")
-	var errs field.ErrorList
-	now := map[string]*corev1.EphemeralContainer{}
-	taken := map[string]bool{}
-	for _, c := range append(append([]corev1.Container{}, pod.Spec.InitContainers...), pod.Spec.Containers...) {
-		taken[c.Name] = true
+	if isMirror(before) {
+		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers")}
 	}
+	errs := core.ValidatePod(pod)
+	path := field.NewPath("spec", "ephemeralContainers")
+	now := map[string]*corev1.EphemeralContainer{}
 	for i := range pod.Spec.EphemeralContainers {
-		c := &pod.Spec.EphemeralContainers[i]
-		switch {
-		case c.Name == "":
-			errs = append(errs, field.Required(path.Index(i).Child("name"), ""))
-		case taken[c.Name]:
-			errs = append(errs, field.Duplicate(path.Index(i).Child("name"), c.Name))
-		case c.Image == "":
-			errs = append(errs, field.Required(path.Index(i).Child("image"), ""))
-		}
-		taken[c.Name] = true
-		now[c.Name] = c
+		now[pod.Spec.EphemeralContainers[i].Name] = &pod.Spec.EphemeralContainers[i]
 	}
 	for i := range before.Spec.EphemeralContainers {
 		c := &before.Spec.EphemeralContainers[i]
 		switch kept := now[c.Name]; {
 		case kept == nil:
-			errs = append(errs, field.Forbidden(path, "existing ephemeral containers \""+c.Name+"\" may not be removed\n"))
+			errs = append(errs, field.Forbidden(path, fmt.Sprintf("existing ephemeral containers %q may not be removed\n", c.Name)))
 		case !equality.Semantic.DeepEqual(c, kept):
-			errs = append(errs, field.Forbidden(path, "existing ephemeral containers \""+c.Name+"\" may not be changed\n"))
+			errs = append(errs, field.Forbidden(path, fmt.Sprintf("existing ephemeral containers %q may not be changed\n", c.Name)))
 		}
 	}
 	return errs
+}
+
+func isMirror(pod *corev1.Pod) bool {
+	_, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	return ok
 }
 
 // resizeStrategy lets pods/resize change the resources of containers.
@@ -100,23 +99,63 @@ func putResources(into, from []corev1.Container) {
 	}
 }
 
+// ValidateUpdate checks the pod as a whole; its quality of service stays, and so do
+// the resources that cannot be changed in place.
 func (resizeStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	pod, before := obj.(*corev1.Pod), old.(*corev1.Pod)
-	var errs field.ErrorList
-	if before.Status.QOSClass != "" && before.Status.QOSClass != qosClass(&pod.Spec) {
-		errs = append(errs, field.Invalid(field.NewPath("spec"), before.Status.QOSClass, "Pod QOS Class may not change as a result of resizing"))
+	if isMirror(before) {
+		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods cannot be resized")}
 	}
-	for i := range pod.Spec.Containers {
-		c := &pod.Spec.Containers[i]
-		path := field.NewPath("spec", "containers").Index(i).Child("resources")
-		for name, request := range c.Resources.Requests {
-			if limit, ok := c.Resources.Limits[name]; ok && request.Cmp(limit) > 0 {
-				errs = append(errs, field.Invalid(path.Child("requests").Key(string(name)), request.String(),
-					"must be less than or equal to "+string(name)+" limit of "+limit.String()))
-			}
+	path := field.NewPath("spec")
+	errs := core.ValidatePod(pod)
+	if before.Status.QOSClass != "" && before.Status.QOSClass != qosClass(&pod.Spec) {
+		errs = append(errs, field.Invalid(path, before.Status.QOSClass, "Pod QOS Class may not change as a result of resizing"))
+	}
+	errs = append(errs, validateResize(pod.Spec.InitContainers, before.Spec.InitContainers, path.Child("initContainers"))...)
+	return append(errs, validateResize(pod.Spec.Containers, before.Spec.Containers, path.Child("containers"))...)
+}
+
+// validateResize lets cpu and memory change, but not go.
+func validateResize(now, before []corev1.Container, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range before {
+		at := path.Index(i).Child("resources")
+		next, prev := now[i].Resources, before[i].Resources
+		if removed(next.Requests, prev.Requests) {
+			errs = append(errs, field.Forbidden(at.Child("requests"), "resource requests cannot be removed"))
+		}
+		if removed(next.Limits, prev.Limits) {
+			errs = append(errs, field.Forbidden(at.Child("limits"), "resource limits cannot be removed"))
+		}
+		if !equality.Semantic.DeepEqual(withoutResizable(next), withoutResizable(prev)) {
+			errs = append(errs, field.Forbidden(field.NewPath("spec"), "only cpu and memory resources are mutable"))
 		}
 	}
 	return errs
+}
+
+func removed(now, before corev1.ResourceList) bool {
+	for name := range before {
+		if _, ok := now[name]; !ok {
+			return true
+		}
+	}
+	return false
+}
+
+func withoutResizable(r corev1.ResourceRequirements) corev1.ResourceRequirements {
+	r.Requests, r.Limits = otherResources(r.Requests), otherResources(r.Limits)
+	return r
+}
+
+func otherResources(list corev1.ResourceList) corev1.ResourceList {
+	out := corev1.ResourceList{}
+	for name, amount := range list {
+		if name != corev1.ResourceCPU && name != corev1.ResourceMemory {
+			out[name] = amount
+		}
+	}
+	return out
 }
 
 // qosClass follows the rule of the Kubernetes documentation "Pod Quality of Service Classes".

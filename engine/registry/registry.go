@@ -40,6 +40,9 @@ type Registry struct {
 	served  map[schema.GroupVersion]map[string]rest.Storage
 	order   []schema.GroupVersion
 	stores  map[schema.GroupVersionResource]*REST
+	// addresses shows the cluster addresses of services as objects; nil if their
+	// kinds are not in the table.
+	addresses *addressObjects
 }
 
 // New builds the storages. It reads the services in the store to learn which

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,6 +26,8 @@ type allocator struct {
 	addresses *addresses
 	ports     *ports
 	family    corev1.IPFamily
+	// objects shows the addresses in the API; nil if their kinds are not served.
+	objects *addressObjects
 }
 
 func (r *Registry) addServices(services *REST, cfg Config) error {
@@ -42,6 +45,12 @@ func (r *Registry) addServices(services *REST, cfg Config) error {
 	}
 	if a.ports, err = newPorts(cfg.NodePorts); err != nil {
 		return err
+	}
+	networking := networkingv1.SchemeGroupVersion
+	ranges, addresses := r.stores[networking.WithResource("servicecidrs")], r.stores[networking.WithResource("ipaddresses")]
+	if ranges != nil && addresses != nil {
+		a.objects = &addressObjects{ranges: ranges, addresses: addresses, services: services, cidr: a.addresses.prefix}
+		r.addresses = a.objects
 	}
 	items, _, err := services.ListShared(context.Background(), "")
 	if err != nil {
@@ -70,19 +79,22 @@ func (a *allocator) learn(service *corev1.Service) {
 	}
 }
 
-// grant is what one write has taken and what it gives back when it succeeds.
+// grant is what one write of a service has taken and what it gives back when it
+// succeeds.
 type grant struct {
 	alloc            *allocator
+	service          *corev1.Service
 	ips, returnedIPs []string
 	ports, oldPorts  []int
 	dryRun           bool
 }
 
 // finish keeps or undoes a grant.
-func (g *grant) finish(_ context.Context, success bool) {
+func (g *grant) finish(ctx context.Context, success bool) {
 	ips, ports := g.ips, g.ports
 	if success && !g.dryRun {
 		ips, ports = g.returnedIPs, g.oldPorts
+		g.show(ctx)
 	}
 	for _, ip := range ips {
 		g.alloc.addresses.release(ip)
@@ -92,12 +104,26 @@ func (g *grant) finish(_ context.Context, success bool) {
 	}
 }
 
+// show brings the address objects in step, while the addresses are still held. What
+// fails is repaired by PublishServiceAddresses.
+func (g *grant) show(ctx context.Context) {
+	if g.alloc.objects == nil {
+		return
+	}
+	for _, ip := range g.returnedIPs {
+		_ = g.alloc.objects.remove(ctx, ip)
+	}
+	for _, ip := range g.ips {
+		_ = g.alloc.objects.add(ctx, g.service, ip)
+	}
+}
+
 func (a *allocator) beginCreate(_ context.Context, obj runtime.Object, options *metav1.CreateOptions) (genericregistry.FinishFunc, error) {
 	service := obj.(*corev1.Service)
 	if service.Spec.ClusterIP != "" && len(service.Spec.ClusterIPs) == 0 {
 		service.Spec.ClusterIPs = []string{service.Spec.ClusterIP}
 	}
-	g := &grant{alloc: a, dryRun: dryrun.IsDryRun(options.DryRun)}
+	g := &grant{alloc: a, service: service, dryRun: dryrun.IsDryRun(options.DryRun)}
 	if err := g.allocate(service, nil); err != nil {
 		g.finish(context.Background(), false)
 		return nil, err
@@ -109,7 +135,7 @@ func (a *allocator) beginUpdate(_ context.Context, obj, old runtime.Object, opti
 	service, before := obj.(*corev1.Service), old.(*corev1.Service)
 	normalizeIPs(service, before)
 	patchAllocated(service, before)
-	g := &grant{alloc: a, dryRun: dryrun.IsDryRun(options.DryRun)}
+	g := &grant{alloc: a, service: service, dryRun: dryrun.IsDryRun(options.DryRun)}
 	if err := g.allocate(service, before); err != nil {
 		g.finish(context.Background(), false)
 		return nil, err
@@ -122,7 +148,7 @@ func (a *allocator) afterDelete(obj runtime.Object, options *metav1.DeleteOption
 		return
 	}
 	service := obj.(*corev1.Service)
-	(&grant{alloc: a, ips: heldIPs(service), ports: nodePortsOf(service)}).finish(context.Background(), false)
+	(&grant{alloc: a, service: service, returnedIPs: heldIPs(service), oldPorts: nodePortsOf(service)}).finish(context.Background(), true)
 }
 
 // normalizeIPs makes clusterIPs follow a clusterIP that a client, knowing only that

@@ -77,7 +77,6 @@ func prepareForUpdate(_ context.Context, r, old *csr) {
 // prepareForStatusUpdate keeps the approval, which has a subresource of its own.
 func prepareForStatusUpdate(_ context.Context, r, old *csr) {
 	status := r.Status
-	metav1.ResetObjectMetaForStatus(r, old)
 	r.Spec = old.Spec
 	r.Status = status
 	r.Status.Conditions = nil

@@ -314,9 +314,16 @@ func validateCertificateProjection(c *corev1.PodCertificateProjection, at *field
 		errs = append(errs, field.NotSupported(at.Child("keyType"), c.KeyType, keyTypes))
 	}
 	if m := c.MaxExpirationSeconds; m != nil {
-		const least, most = 3600, 91 * 24 * 3600
-		if *m < least || *m > most {
-			errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), *m, utilvalidation.InclusiveRangeError(least, most)))
+		const least = 3600
+		most := int32(91 * 24 * 3600)
+		if domain, _, _ := strings.Cut(c.SignerName, "/"); domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io") {
+			most = 24 * 3600
+		}
+		switch {
+		case *m < least:
+			errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), *m, fmt.Sprintf("if provided, maxExpirationSeconds must be >= %d", least)))
+		case *m > most:
+			errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), *m, fmt.Sprintf("if provided, maxExpirationSeconds must be <= %d", most)))
 		}
 	}
 	if c.CredentialBundlePath == "" && c.KeyPath == "" && c.CertificateChainPath == "" {
