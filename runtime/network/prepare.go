@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // prepare brings up what all pods of the node share: kernel settings, the
@@ -198,10 +199,20 @@ func deleteLink(name, owner string) error {
 	if link.Attrs().Alias != ownerAlias(owner) {
 		return nil
 	}
-	if err := netlink.LinkDel(link); err != nil {
+	if err := removeLink(link); err != nil {
 		return fmt.Errorf("delete link %s: %w", name, err)
 	}
 	return nil
+}
+
+// removeLink deletes a link. That it went meanwhile, as the end of a veth pair does
+// with the other end's namespace, is no error.
+func removeLink(link netlink.Link) error {
+	err := netlink.LinkDel(link)
+	if errors.Is(err, unix.ENODEV) || errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	return err
 }
 
 // uplinkMTU is the MTU of the link with the default route, so that pods do not

@@ -163,7 +163,7 @@ func (t *Topology) connect(place NodePlace, index int) error {
 	attrs.MasterIndex = bridge.Attrs().Index
 	if old, err := netlink.LinkByName(attrs.Name); err == nil && old.Attrs().MasterIndex == attrs.MasterIndex {
 		// Left from a namespace that is gone; its number is ours.
-		if err := netlink.LinkDel(old); err != nil {
+		if err := removeLink(old); err != nil {
 			return err
 		}
 	}
@@ -288,7 +288,7 @@ func (t *Topology) dropPorts() error {
 		if l.Attrs().MasterIndex != bridge.Attrs().Index {
 			continue
 		}
-		if err := netlink.LinkDel(l); err != nil && !errors.As(err, &netlink.LinkNotFoundError{}) {
+		if err := removeLink(l); err != nil {
 			return fmt.Errorf("delete link %s: %w", l.Attrs().Name, err)
 		}
 	}
