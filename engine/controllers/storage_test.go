@@ -17,7 +17,9 @@ func TestQuotaFollowsObjects(t *testing.T) {
 	create(t, c, &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q"}, Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
 		"secrets": resource.MustParse("5"), "count/leases.coordination.k8s.io": resource.MustParse("5"), "count/deployments.apps": resource.MustParse("5"),
 	}}})
-	get := func() (*corev1.ResourceQuota, error) { return client.Get[*corev1.ResourceQuota](t.Context(), c, "ns", "q") }
+	get := func() (*corev1.ResourceQuota, error) {
+		return client.Get[*corev1.ResourceQuota](t.Context(), c, "ns", "q")
+	}
 	uses := func(secrets, deployments int64) func() bool {
 		return func() bool {
 			q, err := get()

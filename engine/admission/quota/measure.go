@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/quota/v1/generic"
@@ -24,8 +25,8 @@ const (
 
 var one = *resource.NewQuantity(1, resource.DecimalSI)
 
-func counted(kind string, names ...corev1.ResourceName) corev1.ResourceList {
-	out := corev1.ResourceList{generic.ObjectCountQuotaResourceNameFor(corev1.Resource(kind)): one}
+func counted(kind schema.GroupResource, names ...corev1.ResourceName) corev1.ResourceList {
+	out := corev1.ResourceList{generic.ObjectCountQuotaResourceNameFor(kind): one}
 	for _, name := range names {
 		out[name] = one
 	}
@@ -49,7 +50,7 @@ var services = measure{
 		if !ok {
 			return nil, fmt.Errorf("expected a Service, got %T", obj)
 		}
-		out := counted("services", corev1.ResourceServices)
+		out := counted(corev1.Resource("services"), corev1.ResourceServices)
 		nodePorts := int64(len(svc.Spec.Ports))
 		switch svc.Spec.Type {
 		case corev1.ServiceTypeNodePort:
@@ -84,7 +85,7 @@ var claims = measure{
 		if !ok {
 			return nil, fmt.Errorf("expected a PersistentVolumeClaim, got %T", obj)
 		}
-		out := counted("persistentvolumeclaims", corev1.ResourcePersistentVolumeClaims)
+		out := counted(corev1.Resource("persistentvolumeclaims"), corev1.ResourcePersistentVolumeClaims)
 		class := claim.Annotations[corev1.BetaStorageClassAnnotation]
 		if class == "" && claim.Spec.StorageClassName != nil {
 			class = *claim.Spec.StorageClassName
@@ -103,6 +104,31 @@ var claims = measure{
 		}
 		return out, nil
 	},
+	inScope: func(s corev1.ScopedResourceSelectorRequirement, obj runtime.Object) (bool, error) {
+		claim, ok := obj.(*corev1.PersistentVolumeClaim)
+		if !ok {
+			return false, fmt.Errorf("expected a PersistentVolumeClaim, got %T", obj)
+		}
+		if s.ScopeName != corev1.ResourceQuotaScopeVolumeAttributesClass {
+			return false, nil
+		}
+		return classMatches(s, attributesClasses(claim)...)
+	},
+}
+
+// attributesClasses are the VolumeAttributesClasses a claim asks for, has, or is
+// being given.
+func attributesClasses(claim *corev1.PersistentVolumeClaim) []string {
+	var out []string
+	for _, name := range []*string{claim.Spec.VolumeAttributesClassName, claim.Status.CurrentVolumeAttributesClassName} {
+		if name != nil && *name != "" {
+			out = append(out, *name)
+		}
+	}
+	if m := claim.Status.ModifyVolumeStatus; m != nil && m.TargetVolumeAttributesClassName != "" {
+		out = append(out, m.TargetVolumeAttributesClassName)
+	}
+	return out
 }
 
 // computed are the quota resources that follow from what containers ask for.
@@ -146,17 +172,17 @@ func podUsage(obj runtime.Object) (corev1.ResourceList, error) {
 		return nil, err
 	}
 	if Ended(pod, time.Now()) {
-		return counted("pods"), nil
+		return counted(corev1.Resource("pods")), nil
 	}
-	out := counted("pods", corev1.ResourcePods)
-	for name, quantity := range podresource.PodRequests(pod, podresource.PodResourcesOptions{}) {
+	out := counted(corev1.Resource("pods"), corev1.ResourcePods)
+	for name, quantity := range podresource.PodRequests(pod, podresource.PodResourcesOptions{UseStatusResources: true}) {
 		out[requestsPrefix+name] = quantity
 		if name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage ||
 			strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
 			out[name] = quantity
 		}
 	}
-	for name, quantity := range podresource.PodLimits(pod, podresource.PodResourcesOptions{}) {
+	for name, quantity := range podresource.PodLimits(pod, podresource.PodResourcesOptions{UseStatusResources: true}) {
 		out[limitsPrefix+name] = quantity
 	}
 	return out, nil
@@ -190,19 +216,22 @@ func podInScope(s corev1.ScopedResourceSelectorRequirement, obj runtime.Object) 
 	case corev1.ResourceQuotaScopeNotBestEffort:
 		return !bestEffort(pod), nil
 	case corev1.ResourceQuotaScopePriorityClass:
-		if s.Operator == corev1.ScopeSelectorOpExists {
-			return pod.Spec.PriorityClassName != "", nil
+		if pod.Spec.PriorityClassName == "" {
+			return classMatches(s)
 		}
-		return priorityMatches(s, pod.Spec.PriorityClassName)
+		return classMatches(s, pod.Spec.PriorityClassName)
 	case corev1.ResourceQuotaScopeCrossNamespacePodAffinity:
 		return crossesNamespaces(pod.Spec.Affinity), nil
 	}
 	return false, nil
 }
 
-func priorityMatches(s corev1.ScopedResourceSelectorRequirement, class string) (bool, error) {
+// classMatches reports whether one of an object's classes matches a scope; an object
+// without any matches what asks for none.
+func classMatches(s corev1.ScopedResourceSelectorRequirement, classes ...string) (bool, error) {
 	operators := map[corev1.ScopeSelectorOperator]selection.Operator{
-		corev1.ScopeSelectorOpIn: selection.In, corev1.ScopeSelectorOpNotIn: selection.NotIn, corev1.ScopeSelectorOpDoesNotExist: selection.DoesNotExist,
+		corev1.ScopeSelectorOpIn: selection.In, corev1.ScopeSelectorOpNotIn: selection.NotIn,
+		corev1.ScopeSelectorOpExists: selection.Exists, corev1.ScopeSelectorOpDoesNotExist: selection.DoesNotExist,
 	}
 	operator, ok := operators[s.Operator]
 	if !ok {
@@ -212,11 +241,12 @@ func priorityMatches(s corev1.ScopedResourceSelectorRequirement, class string) (
 	if err != nil {
 		return false, err
 	}
-	set := labels.Set{}
-	if class != "" {
-		set[string(s.ScopeName)] = class
+	if len(classes) == 0 {
+		return requirement.Matches(labels.Set{}), nil
 	}
-	return requirement.Matches(set), nil
+	return slices.ContainsFunc(classes, func(class string) bool {
+		return requirement.Matches(labels.Set{string(s.ScopeName): class})
+	}), nil
 }
 
 // bestEffort: nothing asks for CPU or memory.

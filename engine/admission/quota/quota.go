@@ -17,8 +17,8 @@ import (
 // listed here are counted as count/RESOURCE.GROUP, by upstream itself.
 func Configuration(factory informers.SharedInformerFactory) quota.Configuration {
 	listers := generic.ListerFuncForResourceFunc(factory.ForResource)
-	return generic.NewConfiguration(Evaluators(func(resource string) generic.ListFuncByNamespace {
-		return generic.ListResourceUsingListerFunc(listers, corev1.SchemeGroupVersion.WithResource(resource))
+	return generic.NewConfiguration(Evaluators(func(gvr schema.GroupVersionResource) generic.ListFuncByNamespace {
+		return generic.ListResourceUsingListerFunc(listers, gvr)
 	}), ignored)
 }
 
@@ -29,12 +29,11 @@ var ignored = map[schema.GroupResource]struct{}{
 }
 
 // Evaluators returns one evaluator per kind that has quota resources of its own;
-// all are of the core group. list says how each lists its objects.
-func Evaluators(list func(resource string) generic.ListFuncByNamespace) []quota.Evaluator {
-	out := []quota.Evaluator{
-		&evaluator{measure: pods, list: list("pods")},
-		&evaluator{measure: services, list: list("services")},
-		&evaluator{measure: claims, list: list("persistentvolumeclaims")},
+// all are of version v1. list says how each lists its objects.
+func Evaluators(list func(gvr schema.GroupVersionResource) generic.ListFuncByNamespace) []quota.Evaluator {
+	var out []quota.Evaluator
+	for _, m := range []measure{pods, services, claims, deviceClaims} {
+		out = append(out, &evaluator{measure: m, list: list(m.resource.WithVersion("v1"))})
 	}
 	for resource, alias := range map[string]corev1.ResourceName{
 		"configmaps":             corev1.ResourceConfigMaps,
@@ -42,7 +41,7 @@ func Evaluators(list func(resource string) generic.ListFuncByNamespace) []quota.
 		"replicationcontrollers": corev1.ResourceReplicationControllers,
 		"secrets":                corev1.ResourceSecrets,
 	} {
-		out = append(out, generic.NewObjectCountEvaluator(corev1.Resource(resource), list(resource), alias))
+		out = append(out, generic.NewObjectCountEvaluator(corev1.Resource(resource), list(corev1.SchemeGroupVersion.WithResource(resource)), alias))
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -108,4 +109,46 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+func TestDevicesByClass(t *testing.T) {
+	sub := func(class string, n int64) resourcev1.DeviceSubRequest {
+		return resourcev1.DeviceSubRequest{DeviceClassName: class, AllocationMode: resourcev1.DeviceAllocationModeExactCount, Count: n}
+	}
+	used, err := deviceClaims.usage(&resourcev1.ResourceClaim{Spec: resourcev1.ResourceClaimSpec{Devices: resourcev1.DeviceClaim{Requests: []resourcev1.DeviceRequest{
+		{Exactly: &resourcev1.ExactDeviceRequest{DeviceClassName: "gpu", AllocationMode: resourcev1.DeviceAllocationModeExactCount, Count: 2}},
+		{FirstAvailable: []resourcev1.DeviceSubRequest{sub("gpu", 1), sub("gpu", 3), sub("nic", 1)}},
+		{Exactly: &resourcev1.ExactDeviceRequest{DeviceClassName: "disk", AllocationMode: resourcev1.DeviceAllocationModeAll}},
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[corev1.ResourceName]int64{
+		"gpu.deviceclass.resource.k8s.io/devices": 5, "nic.deviceclass.resource.k8s.io/devices": 1,
+		"disk.deviceclass.resource.k8s.io/devices": 32, "count/resourceclaims.resource.k8s.io": 1,
+	} {
+		if got := used[name]; got.Value() != want {
+			t.Errorf("%s: %v, want %d", name, &got, want)
+		}
+	}
+}
+
+func TestAttributesClassScope(t *testing.T) {
+	gold := "gold"
+	requirement := corev1.ScopedResourceSelectorRequirement{
+		ScopeName: corev1.ResourceQuotaScopeVolumeAttributesClass, Operator: corev1.ScopeSelectorOpIn, Values: []string{"gold"},
+	}
+	for name, tc := range map[string]struct {
+		claim *corev1.PersistentVolumeClaim
+		want  bool
+	}{
+		"none":   {&corev1.PersistentVolumeClaim{}, false},
+		"asked":  {&corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{VolumeAttributesClassName: &gold}}, true},
+		"has":    {&corev1.PersistentVolumeClaim{Status: corev1.PersistentVolumeClaimStatus{CurrentVolumeAttributesClassName: &gold}}, true},
+		"coming": {&corev1.PersistentVolumeClaim{Status: corev1.PersistentVolumeClaimStatus{ModifyVolumeStatus: &corev1.ModifyVolumeStatus{TargetVolumeAttributesClassName: gold}}}, true},
+	} {
+		if got, err := claims.inScope(requirement, tc.claim); got != tc.want || err != nil {
+			t.Errorf("%s: %v, want %v (%v)", name, got, tc.want, err)
+		}
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,7 +60,7 @@ func New(env reconcile.Env, kinds *catalog.Catalog) (*reconcile.Controller, erro
 	o.mu.seen = map[reconcile.Key]version{}
 	o.monitors = newMonitors(writer, o.counting)
 	watches := []reconcile.Watch{reconcile.Self[*corev1.ResourceQuota](quotas.Informer())}
-	for _, e := range measure.Evaluators(func(string) generic.ListFuncByNamespace { return nil }) {
+	for _, e := range measure.Evaluators(func(schema.GroupVersionResource) generic.ListFuncByNamespace { return nil }) {
 		informer, err := env.Informers().ForResource(e.GroupResource().WithVersion("v1"))
 		if err != nil {
 			return nil, err
@@ -92,13 +94,21 @@ func sameUsage(old, obj any) bool {
 	if wasPod && isPod {
 		now := time.Now()
 		return was.Generation == is.Generation && (was.DeletionTimestamp == nil) == (is.DeletionTimestamp == nil) &&
-			measure.Ended(was, now) == measure.Ended(is, now)
+			measure.Ended(was, now) == measure.Ended(is, now) && sameAllocated(was.Status.ContainerStatuses, is.Status.ContainerStatuses)
 	}
 	switch obj.(type) {
-	case *corev1.Service, *corev1.PersistentVolumeClaim:
+	case *corev1.Service, *corev1.PersistentVolumeClaim, *resourcev1.ResourceClaim:
 		return false
 	}
 	return true
+}
+
+// sameAllocated: what a node has set aside for a pod's containers counts while it
+// is more than what they ask for.
+func sameAllocated(was, is []corev1.ContainerStatus) bool {
+	return slices.EqualFunc(was, is, func(a, b corev1.ContainerStatus) bool {
+		return quota.Equals(a.AllocatedResources, b.AllocatedResources) && apiequality.Semantic.DeepEqual(a.Resources, b.Resources)
+	})
 }
 
 // counting names the quotas of a namespace (of all, if it is empty) whose
@@ -155,8 +165,8 @@ func (o *observer) forget(key reconcile.Key) {
 // evaluators are those of the kinds with quota resources of their own, and one for
 // every other kind that the quota counts.
 func (o *observer) evaluators(ctx context.Context, q *corev1.ResourceQuota) []quota.Evaluator {
-	out := measure.Evaluators(func(resource string) generic.ListFuncByNamespace {
-		return o.lister(ctx, catalog.Resource{GroupVersionResource: corev1.SchemeGroupVersion.WithResource(resource), BuiltIn: true})
+	out := measure.Evaluators(func(gvr schema.GroupVersionResource) generic.ListFuncByNamespace {
+		return o.lister(ctx, catalog.Resource{GroupVersionResource: gvr, BuiltIn: true})
 	})
 	for name := range q.Spec.Hard {
 		resource, ok := strings.CutPrefix(string(name), countPrefix)

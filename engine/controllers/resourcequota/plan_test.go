@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	quota "k8s.io/apiserver/pkg/quota/v1"
 	"k8s.io/apiserver/pkg/quota/v1/generic"
 
@@ -24,9 +25,9 @@ func TestScenarios(t *testing.T) {
 		if q.ResourceVersion != seen {
 			seen, since = q.ResourceVersion, w.Now
 		}
-		registry := generic.NewRegistry(measure.Evaluators(func(resource string) generic.ListFuncByNamespace {
+		registry := generic.NewRegistry(measure.Evaluators(func(gvr schema.GroupVersionResource) generic.ListFuncByNamespace {
 			return func(string) (out []runtime.Object, _ error) {
-				switch resource {
+				switch gvr.Resource {
 				case "pods":
 					for _, pod := range plantest.List[*corev1.Pod](w) {
 						out = append(out, pod)
