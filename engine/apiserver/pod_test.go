@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -184,5 +185,50 @@ func TestNamespacesEndInTwoSteps(t *testing.T) {
 	}
 	if _, err := namespaces.Get(e.ctx, ns, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("finalized: %v", err)
+	}
+}
+
+// What the two subresources let through is checked as a pod is, and resources may
+// grow or shrink but not go.
+func TestEphemeralContainersAndResizeAreValidated(t *testing.T) {
+	e := start(t)
+	pods := e.kube.CoreV1().Pods(e.namespace(t, "a"))
+	p := pod("p")
+	p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("1Gi")}
+	p, err := pods.Create(e.ctx, p, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	debug := p.DeepCopy()
+	debug.Spec.EphemeralContainers = []corev1.EphemeralContainer{{
+		EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", Image: "busybox", TerminationMessagePolicy: "File", ImagePullPolicy: "Always"},
+		TargetContainerName:      "absent",
+	}}
+	_, err = pods.UpdateEphemeralContainers(e.ctx, "p", debug, metav1.UpdateOptions{})
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec.ephemeralContainers[0].targetContainerName: Not found") {
+		t.Errorf("unknown target: %v", err)
+	}
+	for _, c := range []struct {
+		name string
+		edit func(r *corev1.ResourceRequirements)
+		want string // in the error; empty for none
+	}{
+		{"more", func(r *corev1.ResourceRequirements) { r.Requests[corev1.ResourceCPU] = resource.MustParse("2") }, ""},
+		{"less than nothing", func(r *corev1.ResourceRequirements) { r.Requests[corev1.ResourceCPU] = resource.MustParse("-1") }, "must be greater than or equal to 0"},
+		{"gone", func(r *corev1.ResourceRequirements) { delete(r.Requests, corev1.ResourceCPU) }, "resource requests cannot be removed"},
+		{"other", func(r *corev1.ResourceRequirements) {
+			r.Requests[corev1.ResourceEphemeralStorage] = resource.MustParse("1Gi")
+		}, "only cpu and memory resources are mutable"},
+	} {
+		resized := p.DeepCopy()
+		resized.ResourceVersion = ""
+		c.edit(&resized.Spec.Containers[0].Resources)
+		_, err := pods.UpdateResize(e.ctx, "p", resized, metav1.UpdateOptions{})
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != "" && (!apierrors.IsInvalid(err) || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }

@@ -2,13 +2,14 @@ package certificates
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
@@ -105,11 +106,15 @@ func validatePodRequest(r *certificatesv1.PodCertificateRequest) field.ErrorList
 			errs = append(errs, field.Required(specPath.Child(f.name), "must not be empty"))
 		}
 	}
-	const least, most = 3600, 91 * 24 * 3600
+	const least = 3600
+	most := int32(91 * 24 * 3600)
+	if domain, _, _ := strings.Cut(r.Spec.SignerName, "/"); domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io") {
+		most = 24 * 3600
+	}
 	if m := r.Spec.MaxExpirationSeconds; m == nil {
 		errs = append(errs, field.Required(specPath.Child("maxExpirationSeconds"), "must be set"))
 	} else if *m < least || *m > most {
-		errs = append(errs, field.Invalid(specPath.Child("maxExpirationSeconds"), *m, utilvalidation.InclusiveRangeError(least, most)))
+		errs = append(errs, field.Invalid(specPath.Child("maxExpirationSeconds"), *m, fmt.Sprintf("must be in the range [%d, %d]", least, most)))
 	}
 	if len(r.Spec.StubPKCS10Request) == 0 {
 		errs = append(errs, field.Required(specPath.Child("stubPKCS10Request"), ""))
