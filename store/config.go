@@ -92,8 +92,8 @@ func (c *ResourceConfig) validate() error {
 type delivery int
 
 const (
-	// deliverCopies: every watch gets shallow copies of its own.
-	deliverCopies delivery = iota
+	// The zero value: every watch gets shallow copies of its own.
+	_ delivery = iota
 	// deliverShared: the pointers of the index.
 	deliverShared
 	// deliverEncodings: a runtime.CacheableObject shared by all watches.

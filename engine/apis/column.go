@@ -72,7 +72,7 @@ func Since(t metav1.Time) string {
 }
 
 // SinceMicro is Since for a time of microsecond precision.
-func SinceMicro(t metav1.MicroTime) string { return Since(metav1.Time{Time: t.Time}) }
+func SinceMicro(t metav1.MicroTime) string { return Since(metav1.Time(t)) }
 
 // OrNone is s, or <none> if it is empty.
 func OrNone(s string) string { return OrElse(s, "<none>") }

@@ -110,11 +110,12 @@ func TestEvictionObeysBudgets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := e.createPod(t, ns, "p")
+	e.createPod(t, ns, "p")
 	if err := e.bind(ns, "p", "n"); err != nil {
 		t.Fatal(err)
 	}
-	if p, err = e.kube.CoreV1().Pods(ns).Get(e.ctx, "p", metav1.GetOptions{}); err != nil {
+	p, err := e.kube.CoreV1().Pods(ns).Get(e.ctx, "p", metav1.GetOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	p.Status.Phase = corev1.PodRunning

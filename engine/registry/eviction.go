@@ -155,7 +155,8 @@ func (s *evictionREST) budgetOf(ctx context.Context, pod *corev1.Pod) (*policyv1
 	case 1:
 		return found[0], nil
 	}
-	return nil, apierrors.NewInternalError(errors.New("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")) //nolint:staticcheck // the API's text
+	//lint:ignore ST1005 the API's text
+	return nil, apierrors.NewInternalError(errors.New("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."))
 }
 
 // take counts one disruption against the budget.

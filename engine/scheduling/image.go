@@ -28,7 +28,6 @@ type imageTable struct {
 type imageSet struct {
 	index   int
 	version uint64
-	any     bool
 }
 
 // set takes note of the images of a node.

@@ -38,7 +38,8 @@ func (e *startError) Unwrap() error { return e.err }
 func (w *worker) ensureImage(ctx context.Context, pod *corev1.Pod, c *corev1.Container) (container.Image, error) {
 	ref, err := image.Normalize(c.Image)
 	if err != nil {
-		err = fmt.Errorf("Failed to apply default image tag %q: %w", c.Image, err) //nolint:staticcheck // shown in pod status as upstream writes it
+		//lint:ignore ST1005 shown in pod status as upstream writes it
+		err = fmt.Errorf("Failed to apply default image tag %q: %w", c.Image, err)
 		w.event(pod, c, corev1.EventTypeWarning, "InspectFailed", err.Error())
 		return container.Image{}, &startError{"InvalidImageName", err, pullBackoff}
 	}
@@ -49,7 +50,8 @@ func (w *worker) ensureImage(ctx context.Context, pod *corev1.Pod, c *corev1.Con
 	}
 	if !mustPull(c.ImagePullPolicy, present) {
 		if !present {
-			err := fmt.Errorf("Container image %q is not present with pull policy of Never", c.Image) //nolint:staticcheck // as above
+			//lint:ignore ST1005 as above
+			err := fmt.Errorf("Container image %q is not present with pull policy of Never", c.Image)
 			w.event(pod, c, corev1.EventTypeWarning, "ErrImageNeverPull", err.Error())
 			return img, &startError{"ErrImageNeverPull", err, pullBackoff}
 		}

@@ -50,8 +50,8 @@ func decodeQuery(in url.Values, out any) error {
 
 func setField(f reflect.Value, values []string) error {
 	if f.Kind() == reflect.Pointer {
-		if t, ok := f.Interface().(*metav1.Time); ok {
-			t = &metav1.Time{}
+		if _, ok := f.Interface().(*metav1.Time); ok {
+			t := &metav1.Time{}
 			if err := t.UnmarshalQueryParameter(values[0]); err != nil {
 				return err
 			}

@@ -110,7 +110,7 @@ func (s *Service) serveV2(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var doc []byte
-	etag := s.index.V2
+	var etag string
 	contentType := "application/json"
 	switch negotiate(r, "json", v2Proto, v2ProtoDeprecated) {
 	case "json":

@@ -19,10 +19,11 @@ import (
 
 // The published format of bootstrap token secrets.
 const (
-	BootstrapSecretType   corev1.SecretType = "bootstrap.kubernetes.io/token"
-	BootstrapSecretPrefix                   = "bootstrap-token-"
-	BootstrapUserPrefix                     = "system:bootstrap:"
-	BootstrapGroup                          = "system:bootstrappers"
+	BootstrapSecretType = corev1.SecretType("bootstrap.kubernetes.io/token")
+
+	BootstrapSecretPrefix = "bootstrap-token-"
+	BootstrapUserPrefix   = "system:bootstrap:"
+	BootstrapGroup        = "system:bootstrappers"
 
 	keyID         = "token-id"
 	keySecret     = "token-secret"
