@@ -31,8 +31,8 @@ type Options struct {
 	BookmarkInterval time.Duration
 	ProgressInterval time.Duration
 	// PageLife is how long a list may at least be continued as it was at its first
-	// page, if something was written since (default five minutes); at most it is
-	// twice that. Reads at an exact revision are not bound by it.
+	// page, if something was written since (default five minutes); at most it is a
+	// fifth more. Reads at an exact revision are not bound by it.
 	PageLife time.Duration
 	// ExpiryInterval is how often objects with a time to live are looked
 	// through (default one second).

@@ -12,6 +12,9 @@ import (
 const (
 	expireBatch  = 500
 	trimInterval = 10 * time.Second
+	// pageSteps is into how many steps the life of a page is divided: it may
+	// expire one step late.
+	pageSteps = 5
 )
 
 // tidyLoop deletes objects whose time to live is over, trims what is kept in memory,
@@ -21,9 +24,10 @@ func (s *Store) tidyLoop() {
 	defer expire.Stop()
 	trim := time.NewTicker(trimInterval)
 	defer trim.Stop()
-	page := time.NewTicker(s.opts.PageLife)
+	page := time.NewTicker(max(s.opts.PageLife/pageSteps, 1))
 	defer page.Stop()
-	begun := s.Revision()
+	// The revisions at the last ticks, the oldest first.
+	ticks := []int64{s.Revision()}
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -32,8 +36,11 @@ func (s *Store) tidyLoop() {
 			s.trim(now)
 			continue
 		case <-page.C:
-			s.oldestPage.Store(begun)
-			begun = s.Revision()
+			if len(ticks) > pageSteps {
+				s.oldestPage.Store(ticks[0])
+				ticks = ticks[1:]
+			}
+			ticks = append(ticks, s.Revision())
 			continue
 		case <-expire.C:
 		}

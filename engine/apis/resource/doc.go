@@ -27,6 +27,9 @@ var (
 	metadata   = field.NewPath("metadata")
 	specPath   = field.NewPath("spec")
 	statusPath = field.NewPath("status")
-	create     = operation.Operation{Type: operation.Create}
-	update     = operation.Operation{Type: operation.Update}
+	create     = operation.Operation{Type: operation.Create, Options: options}
+	update     = operation.Operation{Type: operation.Update, Options: options}
 )
+
+// options are what the generated validation asks for: alpha features, which are off.
+var options = map[string]bool{"DRAPartitionableDevicesType": false}

@@ -143,6 +143,14 @@ func registerHubs(s *runtime.Scheme) {
 	}
 }
 
+// eventLabels are the names that events.k8s.io gives to the fields of core events.
+var eventLabels = map[string]string{
+	"regarding.kind": "involvedObject.kind", "regarding.namespace": "involvedObject.namespace",
+	"regarding.name": "involvedObject.name", "regarding.uid": "involvedObject.uid",
+	"regarding.apiVersion": "involvedObject.apiVersion", "regarding.resourceVersion": "involvedObject.resourceVersion",
+	"regarding.fieldPath": "involvedObject.fieldPath", "reportingController": "reportingComponent",
+}
+
 // addRow registers the defaults and the selectable fields of one kind.
 func addRow(s *runtime.Scheme, row *apis.Resource) {
 	if f := row.Rules.Default; f != nil {
@@ -156,6 +164,9 @@ func addRow(s *runtime.Scheme, row *apis.Resource) {
 	}
 	known := row.Fields(row.New())
 	convert := func(label, value string) (string, string, error) {
+		if old, ok := eventLabels[label]; ok && row.GVK.Kind == "Event" {
+			label = old
+		}
 		if label == "metadata.name" || label == "metadata.namespace" && row.Namespaced || known.Has(label) {
 			return label, value, nil
 		}
