@@ -71,7 +71,7 @@ func validateEventUpdate(ctx context.Context, e, old *corev1.Event) field.ErrorL
 		{"firstTimestamp", e.FirstTimestamp, old.FirstTimestamp},
 		{"lastTimestamp", e.LastTimestamp, old.LastTimestamp},
 		{"count", e.Count, old.Count},
-		{"eventTime", e.EventTime.UTC(), old.EventTime.UTC()},
+		{"eventTime", e.EventTime, old.EventTime},
 		{"action", e.Action, old.Action},
 		{"related", e.Related, old.Related},
 		{"reportingController", e.ReportingController, old.ReportingController},

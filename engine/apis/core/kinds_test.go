@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -225,5 +226,26 @@ func TestRowsAreComplete(t *testing.T) {
 		if row.HasStatus && (row.Rules.ValidateStatusUpdate == nil || row.Rules.PrepareForStatusUpdate == nil) {
 			t.Errorf("%s has a status without rules", row.Plural)
 		}
+	}
+}
+
+// An event of events.k8s.io that states its time was once compared with reflection
+// into time.Time, which ended the request in a panic.
+func TestEventTimeIsComparedAsTime(t *testing.T) {
+	ctx := genericrequest.WithRequestInfo(context.Background(), &genericrequest.RequestInfo{APIGroup: "events.k8s.io"})
+	old := &corev1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Name: "e", Namespace: "default", ResourceVersion: "1"},
+		EventTime:           metav1.NewMicroTime(time.Unix(1_700_000_000, 123_456_000)),
+		ReportingController: "example.com/c", ReportingInstance: "i", Action: "act", Reason: "r", Type: corev1.EventTypeNormal,
+	}
+	same := old.DeepCopy()
+	same.EventTime = metav1.NewMicroTime(old.EventTime.In(time.FixedZone("elsewhere", 3600)))
+	if errs := validateEventUpdate(ctx, same, old); len(errs) > 0 {
+		t.Errorf("the same time in another zone: %v", errs.ToAggregate())
+	}
+	later := old.DeepCopy()
+	later.EventTime = metav1.NewMicroTime(old.EventTime.Add(time.Second))
+	if errs := validateEventUpdate(ctx, later, old); len(errs) != 1 || errs[0].Field != "eventTime" {
+		t.Errorf("another time: %v, want one error at eventTime", errs.ToAggregate())
 	}
 }
