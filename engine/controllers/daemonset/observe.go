@@ -75,21 +75,7 @@ func (o *observer) all() []reconcile.Key {
 
 // ownersOf names the DaemonSet of a pod, or those that could adopt an orphan.
 func (o *observer) ownersOf(pod *corev1.Pod) []reconcile.Key {
-	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil {
-		if ref.Kind != Kind.Kind {
-			return nil
-		}
-		return []reconcile.Key{{Namespace: pod.Namespace, Name: ref.Name}}
-	}
-	sets, err := o.sets.GetPodDaemonSets(pod)
-	if err != nil {
-		return nil // nobody selects it
-	}
-	var keys []reconcile.Key
-	for _, set := range sets {
-		keys = append(keys, reconcile.KeyOf(set))
-	}
-	return keys
+	return owned.Keys(pod, Kind.Kind, o.sets.GetPodDaemonSets)
 }
 
 func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {

@@ -59,21 +59,14 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 
 // ownersOf names the Job of a pod, or those that could adopt an orphan.
 func (o *observer) ownersOf(pod *corev1.Pod) []reconcile.Key {
-	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil {
-		if ref.Kind != Kind.Kind {
-			return nil
+	return owned.Keys(pod, Kind.Kind, func(pod *corev1.Pod) ([]*batchv1.Job, error) {
+		found, err := o.jobs.GetPodJobs(pod)
+		jobs := make([]*batchv1.Job, len(found))
+		for i := range found {
+			jobs[i] = &found[i]
 		}
-		return []reconcile.Key{{Namespace: pod.Namespace, Name: ref.Name}}
-	}
-	jobs, err := o.jobs.GetPodJobs(pod)
-	if err != nil {
-		return nil // nobody selects it
-	}
-	var keys []reconcile.Key
-	for i := range jobs {
-		keys = append(keys, reconcile.KeyOf(&jobs[i]))
-	}
-	return keys
+		return jobs, err
+	})
 }
 
 func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"reflect"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
 // index maps the UID of the controlling owner, or "orphan/" and the namespace,
@@ -70,6 +73,27 @@ func Controller(obj metav1.Object, kind string) (name string, ok bool) {
 		return "", false
 	}
 	return ref.Name, true
+}
+
+// Keys names the controller of a pod if it is of the given kind, or those that,
+// as adopters says, select it while nobody controls it.
+func Keys[T metav1.Object](pod *corev1.Pod, kind string, adopters func(*corev1.Pod) ([]T, error)) []reconcile.Key {
+	if metav1.GetControllerOfNoCopy(pod) != nil {
+		name, ok := Controller(pod, kind)
+		if !ok {
+			return nil
+		}
+		return []reconcile.Key{{Namespace: pod.Namespace, Name: name}}
+	}
+	owners, err := adopters(pod)
+	if err != nil {
+		return nil // nobody selects it
+	}
+	var keys []reconcile.Key
+	for _, owner := range owners {
+		keys = append(keys, reconcile.KeyOf(owner))
+	}
+	return keys
 }
 
 // Claim sorts objects into those owner controls and matches (kept), those it must

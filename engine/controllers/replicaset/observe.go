@@ -43,21 +43,7 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 
 // ownersOf names the ReplicaSet of a pod, or those that could adopt an orphan.
 func (o *observer) ownersOf(pod *corev1.Pod) []reconcile.Key {
-	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil {
-		if ref.Kind != Kind.Kind {
-			return nil
-		}
-		return []reconcile.Key{{Namespace: pod.Namespace, Name: ref.Name}}
-	}
-	sets, err := o.sets.GetPodReplicaSets(pod)
-	if err != nil {
-		return nil // nobody selects it
-	}
-	var keys []reconcile.Key
-	for _, rs := range sets {
-		keys = append(keys, reconcile.KeyOf(rs))
-	}
-	return keys
+	return owned.Keys(pod, Kind.Kind, o.sets.GetPodReplicaSets)
 }
 
 func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {

@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -41,21 +40,7 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 // ownersOf names the ReplicationController of a pod, or those that could adopt an
 // orphan.
 func (o *observer) ownersOf(pod *corev1.Pod) []reconcile.Key {
-	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil {
-		if ref.Kind != Kind.Kind {
-			return nil
-		}
-		return []reconcile.Key{{Namespace: pod.Namespace, Name: ref.Name}}
-	}
-	all, err := o.controllers.GetPodControllers(pod)
-	if err != nil {
-		return nil // nobody selects it
-	}
-	var keys []reconcile.Key
-	for _, rc := range all {
-		keys = append(keys, reconcile.KeyOf(rc))
-	}
-	return keys
+	return owned.Keys(pod, Kind.Kind, o.controllers.GetPodControllers)
 }
 
 func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {

@@ -56,21 +56,7 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 
 // ownersOf names the StatefulSet of a pod, or those that could adopt an orphan.
 func (o *observer) ownersOf(pod *corev1.Pod) []reconcile.Key {
-	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil {
-		if ref.Kind != Kind.Kind {
-			return nil
-		}
-		return []reconcile.Key{{Namespace: pod.Namespace, Name: ref.Name}}
-	}
-	sets, err := o.sets.GetPodStatefulSets(pod)
-	if err != nil {
-		return nil // nobody selects it
-	}
-	var keys []reconcile.Key
-	for _, set := range sets {
-		keys = append(keys, reconcile.KeyOf(set))
-	}
-	return keys
+	return owned.Keys(pod, Kind.Kind, o.sets.GetPodStatefulSets)
 }
 
 // usersOf names the StatefulSets whose pods use a claim.
