@@ -47,6 +47,12 @@ func Down(ctx context.Context, data string, log *slog.Logger) (string, error) {
 			return "", err
 		}
 		defer lock.release()
+		// Bridges and rules have fixed names: another cluster's may not be taken.
+		machine, err := lockMachine(data)
+		if err != nil {
+			return "", err
+		}
+		defer machine.Close()
 		if err := removeNodes(ctx, data, nodes, log); err != nil {
 			return "", fmt.Errorf("take the nodes down (run it again to go on): %w", err)
 		}

@@ -64,7 +64,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 		if err := makeNodeDirs(cfg); err != nil {
 			return err
 		}
-		file := cfg.kubeconfig()
+		file := cfg.KubeconfigPath()
 		if err := writeKubeconfig(plane.pki, file, plane.url()); err != nil {
 			return err
 		}
@@ -95,7 +95,8 @@ func makeNodeDirs(cfg Config) error {
 	return nil
 }
 
-func (c Config) kubeconfig() string {
+// KubeconfigPath is the file the admin kubeconfig is written to.
+func (c Config) KubeconfigPath() string {
 	if c.Kubeconfig != "" {
 		return c.Kubeconfig
 	}

@@ -120,20 +120,13 @@ func detach(c *cli.Context, cfg app.Config) error {
 	switch what, rest, _ := strings.Cut(strings.TrimSpace(line), " "); {
 	case what == "ready":
 		fmt.Fprintf(c.App.Writer, "The cluster answers at %s (process %d, log %s).\n", rest, cmd.Process.Pid, logFile)
-		fmt.Fprintf(c.App.Writer, "  export KUBECONFIG=%s\n", kubeconfigOf(cfg))
+		fmt.Fprintf(c.App.Writer, "  export KUBECONFIG=%s\n", cfg.KubeconfigPath())
 		return nil
 	case what == "failed":
 		return errors.New(rest)
 	default:
 		return fmt.Errorf("the cluster ended before it was ready (%v); see %s", err, logFile)
 	}
-}
-
-func kubeconfigOf(cfg app.Config) string {
-	if cfg.Kubeconfig != "" {
-		return cfg.Kubeconfig
-	}
-	return app.KubeconfigFile(cfg.DataDir)
 }
 
 func printReady(w io.Writer, r app.Ready) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pintle-io/pintle/conformance/suite"
@@ -19,7 +20,7 @@ func discovery() suite.Case {
 			}
 			listed := strings.Fields(out)
 			for _, want := range []string{"pods", "deployments.apps", "jobs.batch", "endpointslices.discovery.k8s.io", "leases.coordination.k8s.io", "clusterroles.rbac.authorization.k8s.io", "ingresses.networking.k8s.io"} {
-				if !contains(listed, want) {
+				if !slices.Contains(listed, want) {
 					return fmt.Errorf("api-resources does not list %s", want)
 				}
 			}
@@ -48,13 +49,4 @@ func discovery() suite.Case {
 			return nil
 		},
 	}
-}
-
-func contains(list []string, want string) bool {
-	for _, s := range list {
-		if s == want {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package workload
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,7 +33,7 @@ func selfHealing() suite.Case {
 			}
 			err = e.Eventually(ctx, 30*time.Second, "three pods without the deleted one", func(ctx context.Context) (bool, string, error) {
 				now, err := e.PodNames(ctx, "app=web")
-				return len(now) == 3 && !has(now, before[0]), fmt.Sprint(now), err
+				return len(now) == 3 && !slices.Contains(now, before[0]), fmt.Sprint(now), err
 			})
 			if err != nil {
 				return err
@@ -57,13 +58,4 @@ func selfHealing() suite.Case {
 			return settled(ctx, e, "web", 5)
 		},
 	}
-}
-
-func has(list []string, want string) bool {
-	for _, s := range list {
-		if s == want {
-			return true
-		}
-	}
-	return false
 }
