@@ -40,6 +40,8 @@ type Resource struct {
 	HasStatus bool
 	// Scale, if set, serves the scale subresource.
 	Scale *Scale
+	// ReturnsDeleted answers a delete with the object as it was, not with a Status.
+	ReturnsDeleted bool
 	// OtherVersions are further versions this kind is served in; the scheme
 	// must know conversions between them and the hub type.
 	OtherVersions []schema.GroupVersionKind

@@ -27,6 +27,7 @@ type backend struct {
 	store        *store.Store
 	codecs       serializer.CodecFactory
 	transformers map[schema.GroupResource]value.Transformer
+	counted      counted
 }
 
 // deleteCollectionWorkers is how many deletes of a collection run at a time; they
@@ -70,7 +71,11 @@ func (b *backend) open(config *storagebackend.ConfigForResource, prefix string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	return resource, resource.Stop, nil
+	if err := resource.EnableResourceSizeEstimation(resource.keys); err != nil {
+		return nil, nil, err
+	}
+	b.counted.add(config.GroupResource, resource)
+	return resource, func() { b.counted.remove(config.GroupResource, resource); resource.Stop() }, nil
 }
 
 // keyPrefix is the root of a resource's keys: /pods, /apps/deployments.

@@ -29,7 +29,7 @@ func (r *Registry) addByHand(cfg Config) error {
 		// deletion either.
 		r.serve(core, "namespaces/status", newStatusREST(namespaces))
 		r.serve(core, "namespaces", &namespaceREST{namespaces})
-		r.serve(core, "namespaces/finalize", newPartREST(namespaces, finalizeStrategy{namespaces.strategy}))
+		r.serve(core, "namespaces/finalize", &finalizeREST{newPartREST(namespaces, finalizeStrategy{namespaces.strategy})})
 	}
 	if accounts, ok := r.stores[core.WithResource("serviceaccounts")]; ok {
 		r.serve(core, "serviceaccounts/token", &tokenREST{accounts: accounts, hooks: r.hooks.Load})

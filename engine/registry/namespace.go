@@ -133,6 +133,32 @@ func (s finalizeStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.S
 	return perVersion(s.row, fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
 }
 
+// finalizeREST serves namespaces/finalize, which can be replaced and not read.
+type finalizeREST struct{ part *partREST }
+
+var (
+	_ rest.Updater             = (*finalizeREST)(nil)
+	_ rest.ResetFieldsStrategy = (*finalizeREST)(nil)
+)
+
+// New implements rest.Storage.
+func (s *finalizeREST) New() runtime.Object { return s.part.New() }
+
+// Destroy implements rest.Storage; the store belongs to the main resource.
+func (*finalizeREST) Destroy() {}
+
+// Update implements rest.Updater.
+func (s *finalizeREST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
+	updateValidation rest.ValidateObjectUpdateFunc, force bool, options *metav1.UpdateOptions,
+) (runtime.Object, bool, error) {
+	return s.part.Update(ctx, name, info, createValidation, updateValidation, force, options)
+}
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (s *finalizeREST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return s.part.GetResetFields()
+}
+
 // keepWhileFinalized holds a deletion that an update would complete while
 // spec.finalizers are left.
 func keepWhileFinalized(_ context.Context, _ string, obj, _ runtime.Object) bool {

@@ -39,6 +39,7 @@ func (r *Registry) newREST(row *apis.Resource) (*REST, error) {
 		DeleteStrategy:            st,
 		ResetFieldsStrategy:       st,
 		TableConvertor:            newTableConvertor(row),
+		ReturnDeletedObject:       row.ReturnsDeleted,
 	}}
 	options := &generic.StoreOptions{
 		RESTOptions: r.backend.options(gr, row.GVK.GroupVersion(), r.scheme),

@@ -20,9 +20,10 @@ func namespaces() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("Namespace"), Plural: "namespaces", Singular: "namespace", ShortNames: []string{"ns"},
-		New:     func() runtime.Object { return &corev1.Namespace{} },
-		NewList: func() runtime.Object { return &corev1.NamespaceList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &corev1.Namespace{} },
+		NewList:        func() runtime.Object { return &corev1.NamespaceList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("Status", "Active, or Terminating.", func(n *corev1.Namespace) string { return string(n.Status.Phase) }),

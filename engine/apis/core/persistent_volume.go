@@ -43,11 +43,12 @@ func persistentVolumes() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("PersistentVolume"), Plural: "persistentvolumes", Singular: "persistentvolume", ShortNames: []string{"pv"},
-		New:       func() runtime.Object { return &corev1.PersistentVolume{} },
-		NewList:   func() runtime.Object { return &corev1.PersistentVolumeList{} },
-		Rules:     rules,
-		Columns:   persistentVolumeColumns(),
-		HasStatus: true,
+		New:            func() runtime.Object { return &corev1.PersistentVolume{} },
+		NewList:        func() runtime.Object { return &corev1.PersistentVolumeList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
+		Columns:        persistentVolumeColumns(),
+		HasStatus:      true,
 		Fields: func(obj runtime.Object) fields.Set {
 			return fields.Set{"name": obj.(*corev1.PersistentVolume).Name}
 		},

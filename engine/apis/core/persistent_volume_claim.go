@@ -27,11 +27,12 @@ func persistentVolumeClaims() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("PersistentVolumeClaim"), Plural: "persistentvolumeclaims", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true,
-		New:       func() runtime.Object { return &corev1.PersistentVolumeClaim{} },
-		NewList:   func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
-		Rules:     rules,
-		Columns:   persistentVolumeClaimColumns(),
-		HasStatus: true,
+		New:            func() runtime.Object { return &corev1.PersistentVolumeClaim{} },
+		NewList:        func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
+		Columns:        persistentVolumeClaimColumns(),
+		HasStatus:      true,
 		Fields: func(obj runtime.Object) fields.Set {
 			return fields.Set{"name": obj.(*corev1.PersistentVolumeClaim).Name}
 		},

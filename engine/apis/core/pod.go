@@ -30,12 +30,13 @@ func pods() apis.Resource {
 	)
 	return apis.Resource{
 		GVK: kind("Pod"), Plural: "pods", Singular: "pod", ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true,
-		New:       func() runtime.Object { return &corev1.Pod{} },
-		NewList:   func() runtime.Object { return &corev1.PodList{} },
-		Rules:     rules,
-		Columns:   podColumns(),
-		Fields:    podFields,
-		HasStatus: true,
+		New:            func() runtime.Object { return &corev1.Pod{} },
+		NewList:        func() runtime.Object { return &corev1.PodList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
+		Columns:        podColumns(),
+		Fields:         podFields,
+		HasStatus:      true,
 	}
 }
 

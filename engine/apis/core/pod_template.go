@@ -31,9 +31,10 @@ func podTemplates() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("PodTemplate"), Plural: "podtemplates", Singular: "podtemplate", Namespaced: true,
-		New:     func() runtime.Object { return &corev1.PodTemplate{} },
-		NewList: func() runtime.Object { return &corev1.PodTemplateList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &corev1.PodTemplate{} },
+		NewList:        func() runtime.Object { return &corev1.PodTemplateList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("Containers", "Names of each container in the template.", func(t *corev1.PodTemplate) string { return ContainerNames(&t.Template.Spec) }),

@@ -29,9 +29,10 @@ func resourceQuotas() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("ResourceQuota"), Plural: "resourcequotas", Singular: "resourcequota", ShortNames: []string{"quota"}, Namespaced: true,
-		New:     func() runtime.Object { return &corev1.ResourceQuota{} },
-		NewList: func() runtime.Object { return &corev1.ResourceQuotaList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &corev1.ResourceQuota{} },
+		NewList:        func() runtime.Object { return &corev1.ResourceQuotaList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("Request", "Used and allowed requests and counts.", func(q *corev1.ResourceQuota) string { return quotaCell(q, false) }),

@@ -30,11 +30,12 @@ func services() apis.Resource {
 	rules.CreateOnUpdate = true
 	return apis.Resource{
 		GVK: kind("Service"), Plural: "services", Singular: "service", ShortNames: []string{"svc"}, Categories: []string{"all"}, Namespaced: true,
-		New:       func() runtime.Object { return &corev1.Service{} },
-		NewList:   func() runtime.Object { return &corev1.ServiceList{} },
-		Rules:     rules,
-		Columns:   serviceColumns(),
-		HasStatus: true,
+		New:            func() runtime.Object { return &corev1.Service{} },
+		NewList:        func() runtime.Object { return &corev1.ServiceList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
+		Columns:        serviceColumns(),
+		HasStatus:      true,
 		Fields: func(obj runtime.Object) fields.Set {
 			s := obj.(*corev1.Service)
 			return fields.Set{"spec.clusterIP": s.Spec.ClusterIP, "spec.type": string(s.Spec.Type)}

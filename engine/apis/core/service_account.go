@@ -28,9 +28,10 @@ func serviceAccounts() apis.Resource {
 	rules.ForbidUnconditionalUpdate = true
 	return apis.Resource{
 		GVK: kind("ServiceAccount"), Plural: "serviceaccounts", Singular: "serviceaccount", ShortNames: []string{"sa"}, Namespaced: true,
-		New:     func() runtime.Object { return &corev1.ServiceAccount{} },
-		NewList: func() runtime.Object { return &corev1.ServiceAccountList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &corev1.ServiceAccount{} },
+		NewList:        func() runtime.Object { return &corev1.ServiceAccountList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Number("Secrets", "The number of secrets it may use.", func(s *corev1.ServiceAccount) int64 { return int64(len(s.Secrets)) }),

@@ -37,9 +37,10 @@ func claims() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("ResourceClaim"), Plural: "resourceclaims", Singular: "resourceclaim", Namespaced: true,
-		New:     func() runtime.Object { return &v1.ResourceClaim{} },
-		NewList: func() runtime.Object { return &v1.ResourceClaimList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &v1.ResourceClaim{} },
+		NewList:        func() runtime.Object { return &v1.ResourceClaimList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("State", "Whether it is allocated, reserved or going away.", claimState),
@@ -82,10 +83,11 @@ func claimTemplates() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("ResourceClaimTemplate"), Plural: "resourceclaimtemplates", Singular: "resourceclaimtemplate", Namespaced: true,
-		New:     func() runtime.Object { return &v1.ResourceClaimTemplate{} },
-		NewList: func() runtime.Object { return &v1.ResourceClaimTemplateList{} },
-		Rules:   rules,
-		Columns: []apis.Column{apis.NameColumn(), apis.AgeColumn()},
+		New:            func() runtime.Object { return &v1.ResourceClaimTemplate{} },
+		NewList:        func() runtime.Object { return &v1.ResourceClaimTemplateList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
+		Columns:        []apis.Column{apis.NameColumn(), apis.AgeColumn()},
 	}
 }
 

@@ -31,10 +31,11 @@ func deviceClasses() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("DeviceClass"), Plural: "deviceclasses", Singular: "deviceclass",
-		New:     func() runtime.Object { return &v1.DeviceClass{} },
-		NewList: func() runtime.Object { return &v1.DeviceClassList{} },
-		Rules:   rules,
-		Columns: []apis.Column{apis.NameColumn(), apis.AgeColumn()},
+		New:            func() runtime.Object { return &v1.DeviceClass{} },
+		NewList:        func() runtime.Object { return &v1.DeviceClassList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
+		Columns:        []apis.Column{apis.NameColumn(), apis.AgeColumn()},
 	}
 }
 
@@ -64,9 +65,10 @@ func slices() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("ResourceSlice"), Plural: "resourceslices", Singular: "resourceslice",
-		New:     func() runtime.Object { return &v1.ResourceSlice{} },
-		NewList: func() runtime.Object { return &v1.ResourceSliceList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &v1.ResourceSlice{} },
+		NewList:        func() runtime.Object { return &v1.ResourceSliceList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("Node", "The node the devices are on.", func(s *v1.ResourceSlice) string { return apis.OrUnset(s.Spec.NodeName) }),

@@ -39,9 +39,10 @@ func storageClasses() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("StorageClass"), Plural: "storageclasses", Singular: "storageclass", ShortNames: []string{"sc"},
-		New:     func() runtime.Object { return &storagev1.StorageClass{} },
-		NewList: func() runtime.Object { return &storagev1.StorageClassList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &storagev1.StorageClass{} },
+		NewList:        func() runtime.Object { return &storagev1.StorageClassList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			{Name: "Name", Type: "string", Format: "name", Description: apis.NameColumn().Description, Cell: func(obj runtime.Object) any {
 				c := obj.(*storagev1.StorageClass)
@@ -146,9 +147,10 @@ func volumeAttributesClasses() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("VolumeAttributesClass"), Plural: "volumeattributesclasses", Singular: "volumeattributesclass", ShortNames: []string{"vac"},
-		New:     func() runtime.Object { return &storagev1.VolumeAttributesClass{} },
-		NewList: func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &storagev1.VolumeAttributesClass{} },
+		NewList:        func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("DriverName", "The driver that applies the attributes.", func(c *storagev1.VolumeAttributesClass) string { return c.DriverName }),

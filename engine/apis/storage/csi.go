@@ -40,9 +40,10 @@ func csiDrivers() apis.Resource {
 	rules.ForbidUnconditionalUpdate = true
 	return apis.Resource{
 		GVK: kind("CSIDriver"), Plural: "csidrivers", Singular: "csidriver",
-		New:     func() runtime.Object { return &storagev1.CSIDriver{} },
-		NewList: func() runtime.Object { return &storagev1.CSIDriverList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &storagev1.CSIDriver{} },
+		NewList:        func() runtime.Object { return &storagev1.CSIDriverList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Flag("AttachRequired", "Whether volumes are attached before they are mounted.", func(d *storagev1.CSIDriver) bool { return ptr.Deref(d.Spec.AttachRequired, true) }),
@@ -126,7 +127,22 @@ func validateCSIDriverSpec(s *storagev1.CSIDriverSpec) field.ErrorList {
 }
 
 func csiNodes() apis.Resource {
+	parts := apis.Parts[*storagev1.CSINode, storagev1.CSINodeSpec, storagev1.CSINodeStatus]{
+		Spec:         func(n *storagev1.CSINode) *storagev1.CSINodeSpec { return &n.Spec },
+		Status:       func(n *storagev1.CSINode) *storagev1.CSINodeStatus { return &n.Status },
+		NoGeneration: true,
+	}
 	rules := apis.TypedRules[*storagev1.CSINode]{
+		PrepareForCreate: parts.Create,
+		PrepareForUpdate: parts.Update,
+		PrepareForStatusUpdate: func(ctx context.Context, n, old *storagev1.CSINode) {
+			parts.UpdateStatus(ctx, n, old)
+			metav1.ResetObjectMetaForStatus(&n.ObjectMeta, &old.ObjectMeta)
+			// Volume health is behind a feature that is off by default.
+			if len(old.Status.StorageHealth) == 0 {
+				n.Status.StorageHealth = nil
+			}
+		},
 		Validate: func(_ context.Context, n *storagev1.CSINode) field.ErrorList { return validateCSINode(n) },
 		ValidateUpdate: func(_ context.Context, n, old *storagev1.CSINode) field.ErrorList {
 			errs := validateCSINode(n)
@@ -147,10 +163,11 @@ func csiNodes() apis.Resource {
 	}.Rules()
 	rules.ForbidUnconditionalUpdate = true
 	return apis.Resource{
-		GVK: kind("CSINode"), Plural: "csinodes", Singular: "csinode",
-		New:     func() runtime.Object { return &storagev1.CSINode{} },
-		NewList: func() runtime.Object { return &storagev1.CSINodeList{} },
-		Rules:   rules,
+		GVK: kind("CSINode"), Plural: "csinodes", Singular: "csinode", HasStatus: true,
+		New:            func() runtime.Object { return &storagev1.CSINode{} },
+		NewList:        func() runtime.Object { return &storagev1.CSINodeList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Number("Drivers", "The drivers on the node.", func(n *storagev1.CSINode) int64 { return int64(len(n.Spec.Drivers)) }),
@@ -250,9 +267,10 @@ func volumeAttachments() apis.Resource {
 	rules.ForbidUnconditionalUpdate = true
 	return apis.Resource{
 		GVK: kind("VolumeAttachment"), Plural: "volumeattachments", Singular: "volumeattachment",
-		New:     func() runtime.Object { return &storagev1.VolumeAttachment{} },
-		NewList: func() runtime.Object { return &storagev1.VolumeAttachmentList{} },
-		Rules:   rules,
+		New:            func() runtime.Object { return &storagev1.VolumeAttachment{} },
+		NewList:        func() runtime.Object { return &storagev1.VolumeAttachmentList{} },
+		ReturnsDeleted: true,
+		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("Attacher", "The driver that attaches.", func(a *storagev1.VolumeAttachment) string { return a.Spec.Attacher }),

@@ -11,6 +11,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -71,10 +72,13 @@ func run(dir string) error {
 	return os.WriteFile(filepath.Join(dir, openapi.IndexFile), append(doc, '\n'), 0o644)
 }
 
-// info is what a v1.37 API server says of itself in its documents.
+// info is what a v1.37 API server says of itself in its documents: the version whose
+// behaviour it shows, without the patch.
 func info() *spec.Info {
-	return &spec.Info{InfoProps: spec.InfoProps{Title: "Kubernetes", Version: "v1.37.2"}}
+	return &spec.Info{InfoProps: spec.InfoProps{Title: "Kubernetes", Version: "1.37"}}
 }
+
+const unauthorized = "Unauthorized"
 
 var securityDefinition = &spec.SecurityScheme{SecuritySchemeProps: spec.SecuritySchemeProps{
 	Type: "apiKey", Name: "authorization", In: "header", Description: "Bearer Token authentication",
@@ -85,11 +89,15 @@ func writeV2(dir string, schemes []*runtime.Scheme, services []*restful.WebServi
 	config.Info = info()
 	config.SecurityDefinitions = &spec.SecurityDefinitions{"BearerToken": securityDefinition}
 	config.DefaultSecurity = []map[string][]string{{"BearerToken": {}}}
+	config.CommonResponses = map[int]spec.Response{http.StatusUnauthorized: {ResponseProps: spec.ResponseProps{Description: unauthorized}}}
 	swagger, err := builder.BuildOpenAPISpecFromRoutes(restfuladapter.AdaptWebServices(services), config)
 	if err != nil {
 		return "", err
 	}
 	swagger.Definitions = handler.PruneDefaults(swagger.Definitions)
+	for _, d := range swagger.Definitions {
+		keepKinds(d.Extensions, public)
+	}
 	doc, err := swagger.MarshalJSON()
 	if err != nil {
 		return "", err
@@ -111,9 +119,15 @@ func writeV3(dir, group string, schemes []*runtime.Scheme, ws *restful.WebServic
 		Type: "apiKey", Name: "authorization", In: "header", Description: "Bearer Token authentication",
 	}}}
 	config.DefaultSecurity = []map[string][]string{{"BearerToken": {}}}
+	config.CommonResponses = map[int]*spec3.Response{http.StatusUnauthorized: {ResponseProps: spec3.ResponseProps{Description: unauthorized}}}
 	document, err := builder3.BuildOpenAPISpecFromRoutes(restfuladapter.AdaptWebServices([]*restful.WebService{ws}), config)
 	if err != nil {
 		return "", err
+	}
+	if document.Components != nil {
+		for _, d := range document.Components.Schemas {
+			keepKinds(d.Extensions, scoped(group))
+		}
 	}
 	doc, err := json.Marshal(document)
 	if err != nil {

@@ -59,5 +59,5 @@ func routes() ([]*runtime.Scheme, []*restful.WebService, error) {
 		}
 	}
 	sort.Slice(services, func(i, j int) bool { return services[i].RootPath() < services[j].RootPath() })
-	return []*runtime.Scheme{served.Scheme(), extensions.Scheme, aggregatorscheme.Scheme}, services, nil
+	return []*runtime.Scheme{served.Scheme(), extensions.Scheme, aggregatorscheme.Scheme, publishedGroups()}, services, nil
 }
