@@ -59,7 +59,8 @@ func openBackend(t *testing.T, cfg storetest.Config) *storetest.Backend {
 			r.setTransformer(tr)
 			r.forget()
 		},
-		Reload: r.forget,
+		Reload:  r.forget,
+		Corrupt: func(err error) error { return &corruptError{what: "test", err: err} },
 	}
 }
 

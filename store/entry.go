@@ -64,7 +64,9 @@ func (r *Resource) decodeEntry(key string, value []byte, head kv.Head) *entry {
 	e := &entry{key: key, head: head}
 	e.data, e.stale, e.err = r.fromStorage(key, value)
 	if e.err == nil {
-		e.obj, e.err = r.decode(e.data)
+		if e.obj, e.err = r.decode(e.data); e.err != nil {
+			e.err = &corruptError{what: "object not decodable", err: e.err}
+		}
 	}
 	if e.err == nil {
 		e.err = r.versioner.UpdateObject(e.obj, uint64(head.ModRev))

@@ -39,7 +39,7 @@ func (r *Resource) GetList(_ context.Context, key string, opts storage.ListOptio
 	if key == r.prefix && opts.Predicate.Limit <= 0 && opts.Predicate.Empty() {
 		sink.expect(state.Len())
 	}
-	page, err := fillPage(state, key, start, opts, sink)
+	page, err := r.fillPage(state, key, start, opts, sink)
 	if err != nil {
 		return err
 	}
@@ -99,17 +99,19 @@ type page struct {
 	remaining int64
 }
 
-func fillPage(state *tree, key, start string, opts storage.ListOptions, sink *listSink) (page, error) {
+func (r *Resource) fillPage(state *tree, key, start string, opts storage.ListOptions, sink *listSink) (page, error) {
+	failures := listErrors{resource: r.cfg.GroupResource}
 	if !opts.Recursive {
 		e, ok := state.Get(&entry{key: key})
 		if !ok {
 			return page{}, nil
 		}
-		err := sink.add(e, &opts.Predicate)
-		return page{lastKey: key}, err
+		if err := sink.add(e, &opts.Predicate); err != nil {
+			failures.add(e, err)
+		}
+		return page{lastKey: key}, failures.err()
 	}
 	var p page
-	var failure error
 	limit, counting := opts.Predicate.Limit, opts.Predicate.Empty()
 	ascend(state, key, start, func(e *entry) bool {
 		p.remaining++
@@ -121,10 +123,12 @@ func fillPage(state *tree, key, start string, opts storage.ListOptions, sink *li
 			return counting
 		}
 		p.lastKey = e.key
-		failure = sink.add(e, &opts.Predicate)
-		return failure == nil
+		if err := sink.add(e, &opts.Predicate); err != nil {
+			return failures.add(e, err)
+		}
+		return true
 	})
-	return p, failure
+	return p, failures.err()
 }
 
 // listSink appends objects to the items of a list.

@@ -30,6 +30,9 @@ func (r *Resource) Get(_ context.Context, key string, opts storage.GetOptions, o
 	case e == nil:
 		return storage.NewKeyNotFoundError(key, 0)
 	case e.err != nil:
+		if err := corruptObject(e); err != nil {
+			return err
+		}
 		return readError(e)
 	}
 	return copyInto(out, e.obj)

@@ -69,7 +69,7 @@ func newResource(s *Store, cfg ResourceConfig) *Resource {
 	if !strings.HasSuffix(r.prefix, "/") {
 		r.prefix += "/"
 	}
-	r.setTransformer(cfg.Transformer)
+	r.setTransformer(markCorrupt(cfg.Transformer))
 	r.ctx, r.cancel = context.WithCancel(s.ctx)
 	r.mu.progress = make(chan struct{})
 	return r

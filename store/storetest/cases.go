@@ -84,6 +84,10 @@ func runUnreadable(t *testing.T, open Open) {
 		featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.AllowUnsafeMalformedObjectDeletion, false)
 		storagetesting.RunTestGetListWithoutErrorAggregation(t.Context(), t, newFixture(t, open), errors.New("bits flipped"))
 	})
+	t.Run("GetListWithErrorAggregation", func(t *testing.T) {
+		f := newFixture(t, open)
+		storagetesting.RunTestGetListWithErrorAggregation(t.Context(), t, f, f.Corrupt(errors.New("bits flipped")))
+	})
 	t.Run("WatchWithUnsafeDelete", func(t *testing.T) {
 		storagetesting.RunTestWatchWithUnsafeDelete(t.Context(), t, newFixture(t, open), errors.New("bits flipped"))
 	})

@@ -39,6 +39,8 @@ type Backend struct {
 	SetTransformer func(value.Transformer)
 	// Reload makes the backend read what it has in memory again.
 	Reload func()
+	// Corrupt makes of err one by which the backend knows a corrupt object.
+	Corrupt func(err error) error
 }
 
 // Config is what a Backend is to be opened with.
