@@ -10,8 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/pintle-io/pintle/conformance/harness"
 )
 
 const (
@@ -21,8 +19,8 @@ const (
 )
 
 // deployment measures 1,000 replicas on 100 fake nodes, and their rolling update.
-func (b *bench) deployment(ctx context.Context) error {
-	return b.withServer(ctx, func(c *harness.Cluster) error {
+func deployment(ctx context.Context, sys system, r *report) error {
+	return withServer(ctx, sys, true, func(c server) error {
 		kube, err := clientFor(c, protobuf)
 		if err != nil {
 			return err
@@ -49,7 +47,7 @@ func (b *bench) deployment(ctx context.Context) error {
 		if err := rolledOut(ctx, kube, d); err != nil {
 			return err
 		}
-		b.table.row("Deployment of 1,000 on 100 fake nodes", time.Since(began).Seconds(), seconds, goal{9, 3, 1})
+		r.add("Deployment of 1,000 on 100 fake nodes", time.Since(began).Seconds(), seconds, goal{upstream: 9, must: 3, aim: 1})
 
 		began = time.Now()
 		d, err = deployments.Patch(ctx, "big", types.StrategicMergePatchType,
@@ -60,7 +58,7 @@ func (b *bench) deployment(ctx context.Context) error {
 		if err := rolledOut(ctx, kube, d); err != nil {
 			return err
 		}
-		b.table.row("its rolling update", time.Since(began).Seconds(), seconds, goal{12.8, 4, 1.5})
+		r.add("its rolling update", time.Since(began).Seconds(), seconds, goal{upstream: 12.8, must: 4, aim: 1.5})
 		return nil
 	}, "--fake-nodes", "100")
 }

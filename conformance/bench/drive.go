@@ -6,31 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"k8s.io/client-go/kubernetes"
-
-	"github.com/pintle-io/pintle/conformance/harness"
 )
 
 // drivers is how many goroutines use one client at the same time.
 const drivers = 32
-
-// encoding is how requests and answers are written.
-type encoding struct{ name, contentType string }
-
-var (
-	protobuf = encoding{"protobuf", "application/vnd.kubernetes.protobuf"}
-	jsonText = encoding{"json", "application/json"}
-)
-
-func clientFor(c *harness.Cluster, e encoding) (kubernetes.Interface, error) {
-	cfg, err := c.REST()
-	if err != nil {
-		return nil, err
-	}
-	cfg.ContentType, cfg.AcceptContentTypes = e.contentType, e.contentType
-	return kubernetes.NewForConfig(cfg)
-}
 
 // drive calls do for 0 to n-1 from all drivers and returns the rate.
 func drive(ctx context.Context, n int, do func(ctx context.Context, i int) error) (float64, error) {
@@ -51,4 +30,31 @@ func drive(ctx context.Context, n int, do func(ctx context.Context, i int) error
 	}
 	group.Wait()
 	return float64(n) / time.Since(began).Seconds(), context.Cause(ctx)
+}
+
+// step is one phase over all objects of a kind.
+type step struct {
+	work string
+	goal goal
+	do   func(ctx context.Context, i int) error
+}
+
+// driveSteps measures the steps one after the other, n calls each.
+func driveSteps(ctx context.Context, s server, r *report, n int, steps ...step) error {
+	for _, st := range steps {
+		before, err := cpuOf(s)
+		if err != nil {
+			return err
+		}
+		rate, err := drive(ctx, n, st.do)
+		if err != nil {
+			return fmt.Errorf("%s: %w", st.work, err)
+		}
+		after, err := cpuOf(s)
+		if err != nil {
+			return err
+		}
+		r.addCost(st.work, rate, perSecond, st.goal, (after-before)/time.Duration(n))
+	}
+	return nil
 }

@@ -1,7 +1,8 @@
 // Command bench measures the built binary from outside, through unmodified
-// client-go, and prints each figure beside upstream's and the goals. It shares
-// the machine with what it measures, so its figures hold for one run on one
-// machine; upstream's come from a quiet machine of two cores.
+// client-go, and prints each figure beside upstream's and the goals. With
+// --upstream it runs the published control plane in the same way in the same run;
+// otherwise it shows what that did on a quiet machine of two cores. It shares the
+// machine with what it measures, so its figures hold for one run on one machine.
 package main
 
 import (
@@ -15,28 +16,26 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/pintle-io/pintle/conformance/harness"
 )
 
-// bench is one run.
-type bench struct {
-	binary string
-	dir    string
-	table  *table
+// part is a group of figures. It runs on servers of its own.
+type part struct {
+	name string
+	run  func(ctx context.Context, s system, r *report) error
+	// alone means that only Pintle can do it.
+	alone bool
 }
 
-// parts are run in this order, each on servers of its own.
-var parts = []struct {
-	name string
-	run  func(b *bench, ctx context.Context) error
-}{
-	{"ready", (*bench).ready},
-	{"idle", (*bench).idle},
-	{"configmaps", (*bench).configMaps},
-	{"pods", (*bench).pods},
-	{"watch", (*bench).watch},
-	{"deployment", (*bench).deployment},
+// parts are run in this order.
+var parts = []part{
+	{name: "ready", run: ready},
+	{name: "idle", run: idle},
+	{name: "configmaps", run: configMaps},
+	{name: "pods", run: pods},
+	{name: "watch", run: watchers},
+	{name: "memory", run: memory},
+	{name: "filled", run: filled},
+	{name: "deployment", run: deployment, alone: true},
 }
 
 func main() {
@@ -50,6 +49,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	binary := flag.String("pintle", "bin/pintle", "measure the binary in `FILE`")
+	bin := flag.String("upstream", "", "measure also the etcd, kube-apiserver, kube-controller-manager and kube-scheduler in `DIR`")
 	only := flag.String("only", "", "run these `PARTS` (comma-separated) instead of all: "+partNames())
 	flag.Parse()
 	path, err := filepath.Abs(*binary)
@@ -64,20 +64,41 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{binary: path, dir: dir, table: newTable(os.Stdout)}
-	began := time.Now()
-	b.table.head()
-	var failed error
-	for _, p := range parts {
-		if *only != "" && !slices.Contains(strings.Split(*only, ","), p.name) {
-			continue
-		}
-		if err := p.run(b, ctx); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", p.name, err))
+	ours := pintle{path, dir}
+	var theirs system
+	if *bin != "" {
+		if theirs, err = newUpstream(*bin, dir); err != nil {
+			return err
 		}
 	}
-	b.table.foot(time.Since(began))
+	out := table{os.Stdout}
+	began := time.Now()
+	out.head()
+	var failed error
+	for _, p := range parts {
+		if *only == "" || slices.Contains(strings.Split(*only, ","), p.name) {
+			failed = errors.Join(failed, p.compare(ctx, out, ours, theirs))
+		}
+	}
+	out.foot(time.Since(began))
 	return failed
+}
+
+// compare runs one part on both systems and prints what was measured, also if
+// something failed.
+func (p part) compare(ctx context.Context, out table, ours, theirs system) error {
+	var a, b report
+	err := p.run(ctx, ours, &a)
+	if theirs != nil && !p.alone {
+		if other := p.run(ctx, theirs, &b); other != nil {
+			err = errors.Join(err, fmt.Errorf("upstream: %w", other))
+		}
+	}
+	out.rows(&a, &b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.name, err)
+	}
+	return nil
 }
 
 func partNames() string {
@@ -86,25 +107,4 @@ func partNames() string {
 		names = append(names, p.name)
 	}
 	return strings.Join(names, ", ")
-}
-
-// withServer runs do against a fresh control plane.
-func (b *bench) withServer(ctx context.Context, do func(c *harness.Cluster) error, args ...string) (err error) {
-	c, err := b.newServer(args...)
-	if err != nil {
-		return err
-	}
-	if _, err := c.Start(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Kill(), os.RemoveAll(filepath.Dir(c.DataDir))) }()
-	return do(c)
-}
-
-func (b *bench) newServer(args ...string) (*harness.Cluster, error) {
-	dir, err := os.MkdirTemp(b.dir, "server")
-	if err != nil {
-		return nil, err
-	}
-	return harness.NewCluster(b.binary, dir, "server", args...)
 }

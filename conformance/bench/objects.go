@@ -9,8 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/pintle-io/pintle/conformance/harness"
 )
 
 const (
@@ -19,27 +17,9 @@ const (
 	listCount = 10000
 )
 
-// step is one phase over all objects of a kind.
-type step struct {
-	work string
-	goal goal
-	do   func(ctx context.Context, i int) error
-}
-
-func (b *bench) drive(ctx context.Context, n int, steps ...step) error {
-	for _, s := range steps {
-		rate, err := drive(ctx, n, s.do)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.work, err)
-		}
-		b.table.row(s.work, rate, perSecond, s.goal)
-	}
-	return nil
-}
-
 // warmUp writes for a while: a server that has just started still compiles its
 // strategies and sizes its heap.
-func warmUp(ctx context.Context, c *harness.Cluster) error {
+func warmUp(ctx context.Context, c server) error {
 	kube, err := clientFor(c, protobuf)
 	if err != nil {
 		return err
@@ -53,8 +33,8 @@ func warmUp(ctx context.Context, c *harness.Cluster) error {
 	return err
 }
 
-func (b *bench) configMaps(ctx context.Context) error {
-	return b.withServer(ctx, func(c *harness.Cluster) error {
+func configMaps(ctx context.Context, sys system, r *report) error {
+	return withServer(ctx, sys, false, func(c server) error {
 		if err := warmUp(ctx, c); err != nil {
 			return err
 		}
@@ -69,7 +49,7 @@ func (b *bench) configMaps(ctx context.Context) error {
 			}
 			maps := kube.CoreV1().ConfigMaps(metav1.NamespaceDefault)
 			objects := make([]*corev1.ConfigMap, mapCount)
-			err = b.drive(ctx, mapCount,
+			err = driveSteps(ctx, c, r, mapCount,
 				step{"create ConfigMap 1 KiB, " + e.name, run.create, func(ctx context.Context, i int) (err error) {
 					objects[i], err = maps.Create(ctx, &corev1.ConfigMap{
 						ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("map-%d", i)},
@@ -94,23 +74,23 @@ func (b *bench) configMaps(ctx context.Context) error {
 	})
 }
 
-func (b *bench) pods(ctx context.Context) error {
-	return b.withServer(ctx, func(c *harness.Cluster) error {
+func pods(ctx context.Context, sys system, r *report) error {
+	return withServer(ctx, sys, false, func(c server) error {
 		if err := warmUp(ctx, c); err != nil {
 			return err
 		}
-		if err := b.podCalls(ctx, c, jsonText, times(875, 2, 4), times(2270, 2, 4)); err != nil {
+		if err := podCalls(ctx, c, r, jsonText, times(875, 2, 4), times(2270, 2, 4)); err != nil {
 			return err
 		}
-		if err := b.podCalls(ctx, c, protobuf, times(880, 2, 4), times(3200, 2, 4)); err != nil {
+		if err := podCalls(ctx, c, r, protobuf, times(880, 2, 4), times(3200, 2, 4)); err != nil {
 			return err
 		}
-		return b.podLists(ctx, c)
+		return podLists(ctx, c, r)
 	})
 }
 
 // podCalls works on pods that no scheduler takes, so that the API alone is measured.
-func (b *bench) podCalls(ctx context.Context, c *harness.Cluster, e encoding, create, get goal) error {
+func podCalls(ctx context.Context, c server, r *report, e encoding, create, get goal) error {
 	kube, err := clientFor(c, e)
 	if err != nil {
 		return err
@@ -118,7 +98,7 @@ func (b *bench) podCalls(ctx context.Context, c *harness.Cluster, e encoding, cr
 	pods := kube.CoreV1().Pods(metav1.NamespaceDefault)
 	objects := make([]*corev1.Pod, podCount)
 	now := int64(0)
-	return b.drive(ctx, podCount,
+	return driveSteps(ctx, c, r, podCount,
 		step{"create Pod, " + e.name, create, func(ctx context.Context, i int) (err error) {
 			objects[i], err = pods.Create(ctx, unscheduled(fmt.Sprintf("pod-%d", i)), metav1.CreateOptions{})
 			return err
@@ -151,7 +131,7 @@ func unscheduled(name string) *corev1.Pod {
 }
 
 // podLists lists 10,000 pods and leaves the answers undecoded.
-func (b *bench) podLists(ctx context.Context, c *harness.Cluster) error {
+func podLists(ctx context.Context, c server, r *report) error {
 	kube, err := clientFor(c, protobuf)
 	if err != nil {
 		return err
@@ -166,39 +146,55 @@ func (b *bench) podLists(ctx context.Context, c *harness.Cluster) error {
 		e           encoding
 		whole, page goal
 	}{
-		{protobuf, goal{165, 82.5, 41.25}, goal{350, 175, 87.5}},
-		{jsonText, goal{340, 170, 85}, goal{760, 380, 190}},
+		{protobuf, times(165, 0.5, 0.25), times(350, 0.5, 0.25)},
+		{jsonText, times(340, 0.5, 0.25), times(760, 0.5, 0.25)},
 	} {
-		whole, err := listTime(ctx, c, l.e, 0)
-		if err != nil {
+		if err := measureList(ctx, c, r, "list 10,000 pods, raw, "+l.e.name, l.e, 0, l.whole); err != nil {
 			return err
 		}
-		b.table.row("list 10,000 pods, raw, "+l.e.name, ms(whole), milliseconds, l.whole)
-		paged, err := listTime(ctx, c, l.e, 500)
-		if err != nil {
+		if err := measureList(ctx, c, r, "list 10,000 pods in pages of 500, "+l.e.name, l.e, 500, l.page); err != nil {
 			return err
 		}
-		b.table.row("list 10,000 pods in pages of 500, "+l.e.name, ms(paged), milliseconds, l.page)
 	}
 	return nil
 }
 
-// listTime is the median of five whole lists.
-func listTime(ctx context.Context, c *harness.Cluster, e encoding, page int64) (time.Duration, error) {
+// lists is how often a list is made for one figure.
+const lists = 5
+
+func measureList(ctx context.Context, c server, r *report, work string, e encoding, page int64, g goal) error {
+	before, err := cpuOf(c)
+	if err != nil {
+		return err
+	}
+	took, err := listTime(ctx, c, e, page)
+	if err != nil {
+		return err
+	}
+	after, err := cpuOf(c)
+	if err != nil {
+		return err
+	}
+	r.addCost(work, ms(took), milliseconds, g, (after-before)/lists)
+	return nil
+}
+
+// listTime is the median of some whole lists.
+func listTime(ctx context.Context, c server, e encoding, page int64) (time.Duration, error) {
 	kube, err := clientFor(c, e)
 	if err != nil {
 		return 0, err
 	}
 	var took []time.Duration
-	for range 5 {
+	for range lists {
 		began := time.Now()
 		next, rest := "", true
 		for rest {
-			r := kube.CoreV1().RESTClient().Get().Namespace("default").Resource("pods")
+			req := kube.CoreV1().RESTClient().Get().Namespace("default").Resource("pods")
 			if page > 0 {
-				r = r.Param("limit", fmt.Sprint(page)).Param("continue", next)
+				req = req.Param("limit", fmt.Sprint(page)).Param("continue", next)
 			}
-			raw, err := r.DoRaw(ctx)
+			raw, err := req.DoRaw(ctx)
 			if err != nil {
 				return 0, err
 			}

@@ -21,37 +21,112 @@ var (
 	perSecond    = unit{"%.0f /s", true}
 )
 
-// goal is what upstream does and what we want; zero means that there is none.
-type goal struct{ upstream, must, aim float64 }
+// goal is what upstream does on a quiet machine and what we want; zero means that
+// there is none. A relative goal moves with what upstream does in the same run.
+type goal struct {
+	upstream, must, aim float64
+	relative            bool
+}
 
-// times are goals given as multiples of upstream's rate.
+// times are goals given as multiples of upstream's figure.
 func times(upstream, must, aim float64) goal {
-	return goal{upstream, must * upstream, aim * upstream}
+	return goal{upstream, must * upstream, aim * upstream, true}
+}
+
+// against returns the goal where upstream was measured; zero leaves it.
+func (g goal) against(measured float64) goal {
+	if measured == 0 {
+		return g
+	}
+	if g.relative && g.upstream != 0 {
+		f := measured / g.upstream
+		g.must, g.aim = g.must*f, g.aim*f
+	}
+	g.upstream = measured
+	return g
+}
+
+// figure is one measured row. perOp is the CPU time that the server's processes
+// took for one call, zero where that says nothing.
+type figure struct {
+	work  string
+	unit  unit
+	goal  goal
+	value float64
+	perOp time.Duration
+}
+
+// report collects what one system did in one part.
+type report struct{ figures []figure }
+
+func (r *report) add(work string, value float64, u unit, g goal) {
+	r.addCost(work, value, u, g, 0)
+}
+
+func (r *report) addCost(work string, value float64, u unit, g goal, perOp time.Duration) {
+	r.figures = append(r.figures, figure{work, u, g, value, perOp})
+}
+
+func (r *report) find(work string) figure {
+	i := slices.IndexFunc(r.figures, func(f figure) bool { return f.work == work })
+	if i < 0 {
+		return figure{}
+	}
+	return r.figures[i]
 }
 
 // table prints rows as they come, in fixed columns.
 type table struct{ w io.Writer }
 
-func newTable(w io.Writer) *table { return &table{w} }
-
-const rowFormat = "%-46s %12s  %-7s %10s %10s %10s\n"
+const rowFormat = "%-48s %11s %9s  %11s %9s  %6s %6s  %-6s %11s %11s\n"
 
 func (t *table) head() {
-	fmt.Fprintf(t.w, rowFormat, "WORK", "MEASURED", "MEETS", "MUST", "AIM", "UPSTREAM")
+	fmt.Fprintf(t.w, rowFormat, "WORK", "PINTLE", "CPU/OP", "UPSTREAM", "CPU/OP", "RATIO", "CPU", "MEETS", "MUST", "AIM")
 }
 
-func (t *table) row(work string, got float64, u unit, g goal) {
-	show := func(v float64) string {
-		if v == 0 {
-			return "-"
+// rows prints our figures beside upstream's, which may be missing.
+func (t *table) rows(ours, theirs *report) {
+	for _, f := range ours.figures {
+		other := theirs.find(f.work)
+		g := f.goal.against(other.value)
+		known := show(f.unit, g.upstream)
+		if other.value == 0 && g.upstream != 0 {
+			known = "~" + known
 		}
-		return fmt.Sprintf(u.format, v)
+		fmt.Fprintf(t.w, rowFormat, f.work, show(f.unit, f.value), cost(f.perOp), known, cost(other.perOp),
+			ratio(f.unit, f.value, g.upstream), ratio(milliseconds, float64(f.perOp), float64(other.perOp)),
+			g.met(f.value, f.unit), show(f.unit, g.must), show(f.unit, g.aim))
 	}
-	fmt.Fprintf(t.w, rowFormat, work, fmt.Sprintf(u.format, got), g.met(got, u), show(g.must), show(g.aim), show(g.upstream))
 }
 
 func (t *table) foot(took time.Duration) {
-	fmt.Fprintf(t.w, "%.0f s in all. Upstream's figures come from a quiet machine of 2 cores: compare ratios, not runs.\n", took.Seconds())
+	fmt.Fprintf(t.w, "%.0f s in all. CPU/OP is the servers' processor time, client excluded; RATIO and CPU say how many times better we are.\n", took.Seconds())
+	fmt.Fprintln(t.w, "~ marks upstream's figure from a quiet machine of 2 cores: compare ratios of one run (--upstream), not runs.")
+}
+
+func show(u unit, v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return fmt.Sprintf(u.format, v)
+}
+
+func cost(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d us", d.Microseconds())
+}
+
+// ratio is how many times better ours is.
+func ratio(u unit, ours, theirs float64) string {
+	if ours == 0 || theirs == 0 {
+		return ""
+	}
+	if u.more {
+		return fmt.Sprintf("%.2f", ours/theirs)
+	}
+	return fmt.Sprintf("%.2f", theirs/ours)
 }
 
 // met says which goal a figure reaches.

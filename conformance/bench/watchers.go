@@ -12,8 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/pintle-io/pintle/conformance/harness"
 )
 
 const (
@@ -23,9 +21,9 @@ const (
 	fastWrites   = 2000
 )
 
-// watch measures how writes reach 200 watchers of a namespace.
-func (b *bench) watch(ctx context.Context) error {
-	return b.withServer(ctx, func(c *harness.Cluster) error {
+// watchers measures how writes reach 200 watchers of a namespace.
+func watchers(ctx context.Context, sys system, r *report) error {
+	return withServer(ctx, sys, false, func(c server) error {
 		kube, err := clientFor(c, protobuf)
 		if err != nil {
 			return err
@@ -41,10 +39,14 @@ func (b *bench) watch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.table.row("200 watchers, 50 writes/s, ack to receipt p50", ms(quantile(delays, 0.5)), milliseconds, goal{2.2, 2.2, 1.1})
-		b.table.row("200 watchers, 50 writes/s, ack to receipt p99", ms(quantile(delays, 0.99)), milliseconds, goal{8, 8, 4})
+		r.add("200 watchers, 50 writes/s, ack to receipt p50", ms(quantile(delays, 0.5)), milliseconds, times(2.2, 1, 0.5))
+		r.add("200 watchers, 50 writes/s, ack to receipt p99", ms(quantile(delays, 0.99)), milliseconds, times(8, 1, 0.5))
 
 		fast, err := newFanOut(ctx, kube, metav1.NamespaceDefault, fastWrites)
+		if err != nil {
+			return err
+		}
+		before, err := cpuOf(c)
 		if err != nil {
 			return err
 		}
@@ -56,7 +58,12 @@ func (b *bench) watch(ctx context.Context) error {
 			return err
 		}
 		rate := float64(fastWrites*watcherCount) / time.Since(began).Seconds()
-		b.table.row("200 watchers, writes as fast as they go, events", rate, perSecond, times(56000, 2, 4))
+		after, err := cpuOf(c)
+		if err != nil {
+			return err
+		}
+		r.addCost("200 watchers, writes as fast as they go, events", rate, perSecond, times(56000, 2, 4),
+			(after-before)/(fastWrites*watcherCount))
 		return nil
 	})
 }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/pintle-io/pintle/conformance/harness"
+)
+
+// server is one running API server on data of its own.
+type server interface {
+	// start runs it on what data there is, and returns once a request is answered
+	// through TLS, with the time that took from exec.
+	start(ctx context.Context) (time.Duration, error)
+	// kill ends it as a crash would.
+	kill() error
+	// remove deletes the data of a server that has ended.
+	remove() error
+	// pids are the processes that do its work.
+	pids() []int
+	// config is the admin's, without rate limits.
+	config() (*rest.Config, error)
+}
+
+// system makes servers; there are two of them, Pintle and upstream.
+type system interface {
+	// newServer makes a server without data. controllers adds those that upstream
+	// runs in processes of their own; in Pintle they always run.
+	newServer(controllers bool, args ...string) (server, error)
+}
+
+// pintle is the binary under test.
+type pintle struct{ binary, dir string }
+
+func (p pintle) newServer(_ bool, args ...string) (server, error) {
+	dir, err := os.MkdirTemp(p.dir, "pintle")
+	if err != nil {
+		return nil, err
+	}
+	c, err := harness.NewCluster(p.binary, dir, "server", args...)
+	return pintleServer{c}, err
+}
+
+type pintleServer struct{ *harness.Cluster }
+
+func (s pintleServer) start(ctx context.Context) (time.Duration, error) { return s.Start(ctx) }
+func (s pintleServer) kill() error                                      { return s.Kill() }
+func (s pintleServer) remove() error                                    { return os.RemoveAll(filepath.Dir(s.DataDir)) }
+func (s pintleServer) pids() []int                                      { return []int{s.PID()} }
+func (s pintleServer) config() (*rest.Config, error)                    { return s.REST() }
+
+// encoding is how requests and answers are written.
+type encoding struct{ name, contentType string }
+
+var (
+	protobuf = encoding{"protobuf", "application/vnd.kubernetes.protobuf"}
+	jsonText = encoding{"json", "application/json"}
+)
+
+func clientFor(s server, e encoding) (kubernetes.Interface, error) {
+	cfg, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	cfg.ContentType, cfg.AcceptContentTypes = e.contentType, e.contentType
+	return kubernetes.NewForConfig(cfg)
+}
+
+// withServer runs do against a fresh server.
+func withServer(ctx context.Context, s system, controllers bool, do func(server) error, args ...string) (err error) {
+	srv, err := s.newServer(controllers, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, srv.remove()) }()
+	if _, err := srv.start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, srv.kill()) }()
+	return do(srv)
+}
