@@ -63,6 +63,19 @@ func (c Column) Wide() Column {
 	return c
 }
 
+// AsName gives the same column, published as one of names.
+func (c Column) AsName() Column {
+	c.Format = "name"
+	return c
+}
+
+// AsText gives the same column, published as one of strings. Cells of numbers stay
+// numbers: so does an API server publish some of its columns.
+func (c Column) AsText() Column {
+	c.Type = "string"
+	return c
+}
+
 // Since is the time passed since t in the short form of kubectl.
 func Since(t metav1.Time) string {
 	if t.IsZero() {

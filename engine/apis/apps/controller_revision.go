@@ -34,7 +34,7 @@ func controllerRevisions() apis.Resource {
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("Controller", "The object the revision is of.", revisionOwner),
-			apis.Number("Revision", "The number of the revision.", func(r *appsv1.ControllerRevision) int64 { return r.Revision }),
+			apis.Number("Revision", "The number of the revision.", func(r *appsv1.ControllerRevision) int64 { return r.Revision }).AsText(),
 			apis.AgeColumn(),
 		},
 	}

@@ -75,8 +75,8 @@ func deploymentColumns() []apis.Column {
 		apis.Text("Ready", "Ready pods, of the pods wanted.", func(d *appsv1.Deployment) string {
 			return fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, ptr.Deref(d.Spec.Replicas, 0))
 		}),
-		apis.Number("Up-to-date", "Pods with the wanted template.", func(d *appsv1.Deployment) int64 { return int64(d.Status.UpdatedReplicas) }),
-		apis.Number("Available", "Pods ready for long enough.", func(d *appsv1.Deployment) int64 { return int64(d.Status.AvailableReplicas) }),
+		apis.Number("Up-to-date", "Pods with the wanted template.", func(d *appsv1.Deployment) int64 { return int64(d.Status.UpdatedReplicas) }).AsText(),
+		apis.Number("Available", "Pods ready for long enough.", func(d *appsv1.Deployment) int64 { return int64(d.Status.AvailableReplicas) }).AsText(),
 		apis.AgeColumn(),
 		apis.Text("Containers", "Names of each container in the template.", func(d *appsv1.Deployment) string { return core.ContainerNames(&d.Spec.Template.Spec) }).Wide(),
 		apis.Text("Images", "Images referenced by each container in the template.", func(d *appsv1.Deployment) string { return core.ContainerImages(&d.Spec.Template.Spec) }).Wide(),

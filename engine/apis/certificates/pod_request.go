@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -69,7 +70,9 @@ func podCertificateRequests() apis.Resource {
 			apis.Text("NodeName", "The node that asked.", func(r *certificatesv1.PodCertificateRequest) string { return string(r.Spec.NodeName) }),
 			apis.Text("SignerName", "Who is asked to sign.", func(r *certificatesv1.PodCertificateRequest) string { return r.Spec.SignerName }),
 			apis.Text("State", "What became of the request.", podRequestState),
-			apis.AgeColumn(),
+			apis.Text("UnverifiedUserAnnotations", "What the pod's author asked the signer for.", func(r *certificatesv1.PodCertificateRequest) string {
+				return labels.FormatLabels(r.Spec.UnverifiedUserAnnotations)
+			}),
 		},
 		HasStatus: true,
 		Fields: func(obj runtime.Object) fields.Set {

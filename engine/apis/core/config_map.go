@@ -22,7 +22,7 @@ func configMaps() apis.Resource {
 		Rules:   rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
-			apis.Number("Data", "The number of keys.", func(c *corev1.ConfigMap) int64 { return int64(len(c.Data) + len(c.BinaryData)) }),
+			apis.Number("Data", "The number of keys.", func(c *corev1.ConfigMap) int64 { return int64(len(c.Data) + len(c.BinaryData)) }).AsText(),
 			apis.AgeColumn(),
 		},
 	}

@@ -63,7 +63,7 @@ func eventColumns() []apis.Column {
 		apis.Text("Source", "Who reported it.", eventSource).Wide(),
 		apis.Text("Message", "What happened.", func(e *corev1.Event) string { return strings.TrimSpace(e.Message) }),
 		apis.Text("First Seen", "Time since it first happened.", eventFirstSeen).Wide(),
-		apis.Number("Count", "How often it happened.", eventCount).Wide(),
+		apis.Number("Count", "How often it happened.", eventCount).AsText().Wide(),
 		{Name: "Name", Type: "string", Format: "name", Priority: 1, Cell: apis.NameColumn().Cell},
 	}
 }

@@ -34,7 +34,7 @@ func TestColumnsOfEachKind(t *testing.T) {
 		"ReplicationController": {"Name", "Desired", "Current", "Ready", "Age", "(Containers)", "(Images)", "(Selector)"},
 		"ResourceQuota":         {"Name", "Request", "Limit", "Age"},
 		"Secret":                {"Name", "Type", "Data", "Age"},
-		"ServiceAccount":        {"Name", "Secrets", "Age"},
+		"ServiceAccount":        {"Name", "Age"},
 		"Service":               {"Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "(Selector)"},
 	}
 	got := map[string][]string{}

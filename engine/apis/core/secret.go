@@ -28,7 +28,7 @@ func secrets() apis.Resource {
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("Type", "What the secret is for.", func(s *corev1.Secret) string { return string(s.Type) }),
-			apis.Number("Data", "The number of keys.", func(s *corev1.Secret) int64 { return int64(len(s.Data)) }),
+			apis.Number("Data", "The number of keys.", func(s *corev1.Secret) int64 { return int64(len(s.Data)) }).AsText(),
 			apis.AgeColumn(),
 		},
 		Fields: func(obj runtime.Object) fields.Set {

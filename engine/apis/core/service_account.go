@@ -34,7 +34,6 @@ func serviceAccounts() apis.Resource {
 		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
-			apis.Number("Secrets", "The number of secrets it may use.", func(s *corev1.ServiceAccount) int64 { return int64(len(s.Secrets)) }),
 			apis.AgeColumn(),
 		},
 	}

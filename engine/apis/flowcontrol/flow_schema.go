@@ -46,7 +46,7 @@ func flowSchemas() apis.Resource {
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("PriorityLevel", "The level that matching requests run at.", func(s *v1.FlowSchema) string { return s.Spec.PriorityLevelConfiguration.Name }),
-			apis.Number("MatchingPrecedence", "The order in which schemas are tried.", func(s *v1.FlowSchema) int64 { return int64(s.Spec.MatchingPrecedence) }),
+			apis.Number("MatchingPrecedence", "The order in which schemas are tried.", func(s *v1.FlowSchema) int64 { return int64(s.Spec.MatchingPrecedence) }).AsText(),
 			apis.Text("DistinguisherMethod", "What tells flows apart.", func(s *v1.FlowSchema) string {
 				if s.Spec.DistinguisherMethod == nil {
 					return "<none>"

@@ -62,7 +62,7 @@ func priorityLevels() apis.Resource {
 }
 
 func levelNumber(name, description string, of func(*v1.PriorityLevelConfiguration) *int32) apis.Column {
-	return apis.Column{Name: name, Type: "integer", Description: description, Cell: func(obj runtime.Object) any {
+	return apis.Column{Name: name, Type: "string", Description: description, Cell: func(obj runtime.Object) any {
 		if n := of(obj.(*v1.PriorityLevelConfiguration)); n != nil {
 			return int64(*n)
 		}

@@ -140,10 +140,22 @@ func deviceTaintRules() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: kind("DeviceTaintRule"), Plural: "devicetaintrules", Singular: "devicetaintrule",
-		New:       func() runtime.Object { return &v1.DeviceTaintRule{} },
-		NewList:   func() runtime.Object { return &v1.DeviceTaintRuleList{} },
-		Rules:     rules,
-		Columns:   []apis.Column{apis.NameColumn(), apis.AgeColumn()},
+		New:     func() runtime.Object { return &v1.DeviceTaintRule{} },
+		NewList: func() runtime.Object { return &v1.DeviceTaintRuleList{} },
+		Rules:   rules,
+		Columns: []apis.Column{
+			apis.NameColumn(),
+			apis.Text("Key", "The key of the taint.", func(r *v1.DeviceTaintRule) string { return r.Spec.Taint.Key }),
+			apis.Text("Value", "The value of the taint.", func(r *v1.DeviceTaintRule) string { return r.Spec.Taint.Value }),
+			apis.Text("Effect", "What the taint does to pods.", func(r *v1.DeviceTaintRule) string { return string(r.Spec.Taint.Effect) }),
+			apis.Text("TimeAdded", "Time since the taint was added.", func(r *v1.DeviceTaintRule) string {
+				if r.Spec.Taint.TimeAdded == nil {
+					return ""
+				}
+				return apis.Since(*r.Spec.Taint.TimeAdded)
+			}),
+			apis.AgeColumn(),
+		},
 		HasStatus: true,
 	}
 }

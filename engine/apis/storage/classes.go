@@ -58,7 +58,7 @@ func storageClasses() apis.Resource {
 			apis.Text("VolumeBindingMode", "When volumes are made and bound.", func(c *storagev1.StorageClass) string {
 				return apis.OrUnset((*string)(c.VolumeBindingMode))
 			}),
-			apis.Flag("AllowVolumeExpansion", "Whether volumes may grow.", func(c *storagev1.StorageClass) bool { return ptr.Deref(c.AllowVolumeExpansion, false) }),
+			apis.Flag("AllowVolumeExpansion", "Whether volumes may grow.", func(c *storagev1.StorageClass) bool { return ptr.Deref(c.AllowVolumeExpansion, false) }).AsText(),
 			apis.AgeColumn(),
 		},
 	}

@@ -228,13 +228,7 @@ func csiStorageCapacities() apis.Resource {
 		Rules:   rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
-			apis.Text("StorageClassName", "The class the capacity is of.", func(c *storagev1.CSIStorageCapacity) string { return c.StorageClassName }),
-			apis.Text("Capacity", "What is left.", func(c *storagev1.CSIStorageCapacity) string {
-				if c.Capacity == nil {
-					return "<unset>"
-				}
-				return c.Capacity.String()
-			}),
+			apis.CreatedColumn(),
 		},
 	}
 }
@@ -273,7 +267,7 @@ func volumeAttachments() apis.Resource {
 		Rules:          rules,
 		Columns: []apis.Column{
 			apis.NameColumn(),
-			apis.Text("Attacher", "The driver that attaches.", func(a *storagev1.VolumeAttachment) string { return a.Spec.Attacher }),
+			apis.Text("Attacher", "The driver that attaches.", func(a *storagev1.VolumeAttachment) string { return a.Spec.Attacher }).AsName(),
 			apis.Text("PV", "The volume.", func(a *storagev1.VolumeAttachment) string { return ptr.Deref(a.Spec.Source.PersistentVolumeName, "") }),
 			apis.Text("Node", "The node.", func(a *storagev1.VolumeAttachment) string { return a.Spec.NodeName }),
 			apis.Flag("Attached", "Whether it is attached.", func(a *storagev1.VolumeAttachment) bool { return a.Status.Attached }),

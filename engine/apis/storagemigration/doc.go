@@ -8,6 +8,7 @@ import (
 
 	v1 "k8s.io/api/storagemigration/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -51,10 +52,29 @@ func migrations() apis.Resource {
 	}.Rules()
 	return apis.Resource{
 		GVK: v1.SchemeGroupVersion.WithKind("StorageVersionMigration"), Plural: "storageversionmigrations", Singular: "storageversionmigration",
-		New:       func() runtime.Object { return &v1.StorageVersionMigration{} },
-		NewList:   func() runtime.Object { return &v1.StorageVersionMigrationList{} },
-		Rules:     rules,
-		Columns:   []apis.Column{apis.NameColumn(), apis.CreatedColumn()},
+		New:     func() runtime.Object { return &v1.StorageVersionMigration{} },
+		NewList: func() runtime.Object { return &v1.StorageVersionMigrationList{} },
+		Rules:   rules,
+		Columns: []apis.Column{
+			apis.NameColumn(),
+			apis.Text("Resource", "What is migrated.", func(m *v1.StorageVersionMigration) string { return m.Spec.Resource.String() }),
+			apis.Text("Status", "How far the migration is.", migrationState),
+		},
 		HasStatus: true,
 	}
+}
+
+// migrationState is the last of the conditions that hold.
+func migrationState(m *v1.StorageVersionMigration) string {
+	state := "Unknown"
+	for _, c := range m.Status.Conditions {
+		if c.Status != metav1.ConditionTrue {
+			continue
+		}
+		switch v1.MigrationConditionType(c.Type) {
+		case v1.MigrationRunning, v1.MigrationFailed, v1.MigrationSucceeded:
+			state = c.Type
+		}
+	}
+	return state
 }
