@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -74,6 +76,33 @@ func (c *Client) Patch(ctx context.Context, gvr schema.GroupVersionResource, nam
 		return c.Dynamic().Resource(gvr).Patch(ctx, name, kind, data, opts, subresources...)
 	}
 	return c.Dynamic().Resource(gvr).Namespace(namespace).Patch(ctx, name, kind, data, opts, subresources...)
+}
+
+// requestTimeout bounds Request: who asks has other things to do.
+const requestTimeout = 15 * time.Second
+
+// Request sends a request without a body through the server's handler. An answer
+// other than 2xx is an error with the answer's text.
+func (c *Client) Request(ctx context.Context, method, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, c.RESTConfig().Host+path, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := roundTripper{shared: c.shared, user: c.user}.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode/100 == 2 {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1024))
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %s", answer.Status, strings.TrimSpace(string(text)))
 }
 
 func (c *Client) dynamicDelete(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string, opts metav1.DeleteOptions) error {

@@ -49,7 +49,7 @@ type Failure struct {
 }
 
 // Action is one of Create, Update, UpdateStatus, Patch, Delete, DeleteCollection,
-// Event and Batch.
+// Request, Event and Batch.
 type Action interface{ action() }
 
 // Create creates an object.
@@ -99,6 +99,12 @@ type DeleteCollection struct {
 	Namespace string
 }
 
+// Request asks the API server for something that is no object: a node's agent,
+// through the node's proxy. Any answer but 2xx is a failure.
+type Request struct {
+	Method, Path string
+}
+
 // Event records an event about an object.
 type Event struct {
 	About   runtime.Object
@@ -118,6 +124,7 @@ func (UpdateStatus) action()     {}
 func (Patch) action()            {}
 func (Delete) action()           {}
 func (DeleteCollection) action() {}
+func (Request) action()          {}
 func (Event) action()            {}
 func (Batch) action()            {}
 

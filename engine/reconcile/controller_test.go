@@ -74,6 +74,8 @@ func (w *writer) Patch(context.Context, schema.GroupVersionResource, string, str
 	return nil, nil
 }
 
+func (w *writer) Request(context.Context, string, string) error { return nil }
+
 // pass lets the bubble's time pass and everything in it come to rest.
 func pass(d time.Duration) {
 	time.Sleep(d)

@@ -24,6 +24,7 @@ type Writer interface {
 	Delete(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string, opts metav1.DeleteOptions) error
 	Patch(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string, kind types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (runtime.Object, error)
 	DeleteCollection(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.DeleteOptions, list client.ListOptions) error
+	Request(ctx context.Context, method, path string) error
 }
 
 // execution runs the actions of one plan and gathers what it wrote.
@@ -80,6 +81,11 @@ func (e *execution) one(ctx context.Context, action Action) (done int, err error
 	case DeleteCollection:
 		if err := writer.DeleteCollection(ctx, a.Resource, a.Namespace, metav1.DeleteOptions{}, client.ListOptions{}); err != nil {
 			return 0, fmt.Errorf("delete all %s in %s: %w", a.Resource.Resource, a.Namespace, err)
+		}
+		return 0, nil
+	case Request:
+		if err := writer.Request(ctx, a.Method, a.Path); err != nil {
+			return 0, fmt.Errorf("%s %s: %w", a.Method, a.Path, err)
 		}
 		return 0, nil
 	case Event:

@@ -119,7 +119,7 @@ func (a *Agent) register(ctx context.Context) error {
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": want.Labels}})
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": want.Labels, "annotations": want.Annotations}})
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (a *Agent) newNode() *corev1.Node {
 	for k, v := range a.cfg.Labels {
 		n.Labels[k] = v
 	}
-	n.Annotations = map[string]string{"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
+	n.Annotations = map[string]string{"volumes.kubernetes.io/controller-managed-attach-detach": "true", localRoot: a.localDir()}
 	n.Spec.Taints = a.cfg.Taints
 	n.Status = a.nodeStatus(context.Background(), corev1.NodeStatus{}, time.Now())
 	return n

@@ -78,6 +78,8 @@ func (a *Agent) Handler() http.Handler {
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
 	on("GET /pods", "proxy", a.servePods)
+	on("PUT /localVolumes/{name}", "proxy", a.serveLocalVolume)
+	on("DELETE /localVolumes/{name}", "proxy", a.serveLocalVolume)
 	on("GET /stats/summary", "stats", a.serveStats)
 	on("GET /containerLogs/{namespace}/{pod}/{container}", "proxy", a.serveLogs)
 	for _, uid := range []string{"", "/{uid}"} {

@@ -95,7 +95,9 @@ var controllerTable = []struct {
 	{name: "persistent-volume-binder", rules: []rbacv1.PolicyRule{
 		on("create delete get list update watch", core, "persistentvolumes"), on("update", core, "persistentvolumeclaims/status persistentvolumes/status"),
 		on(workloadVerbs, core, "persistentvolumeclaims"), on("create delete get list watch", core, "pods"), on(read, storage, "storageclasses"),
-		on("list watch", core, "nodes"), on("watch", core, "events"), on("get", core, "services")}},
+		on("list watch", core, "nodes"), on("watch", core, "events"), on("get", core, "services"),
+		// Beyond upstream: agents make and remove the directories of local volumes.
+		on("create delete get update", core, "nodes/proxy")}},
 	{name: "pod-garbage-collector", silent: true, rules: []rbacv1.PolicyRule{
 		on("delete list watch", core, "pods"), on(read, core, "nodes"), on("patch", core, "pods/status")}},
 	{name: "podcertificaterequestcleaner", silent: true, rules: []rbacv1.PolicyRule{on("delete get list watch", certificates, "podcertificaterequests")}},

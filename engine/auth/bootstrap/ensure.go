@@ -10,6 +10,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -85,6 +86,8 @@ func resourceOf(obj runtime.Object) schema.GroupVersionResource {
 		return corev1.SchemeGroupVersion.WithResource("endpoints")
 	case *discoveryv1.EndpointSlice:
 		return discoveryv1.SchemeGroupVersion.WithResource("endpointslices")
+	case *storagev1.StorageClass:
+		return storagev1.SchemeGroupVersion.WithResource("storageclasses")
 	case *schedulingv1.PriorityClass:
 		return schedulingv1.SchemeGroupVersion.WithResource("priorityclasses")
 	case *rbacv1.ClusterRole:

@@ -7,6 +7,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -39,6 +40,7 @@ func Objects(cfg Config) []runtime.Object {
 		"Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."))
 	out = append(out, priorityClass("system-node-critical", 2_000_001_000,
 		"Used for system critical pods that must not be moved from their current node."))
+	out = append(out, localStorage())
 	out = append(out, access()...)
 	if cfg.ServiceIP != nil {
 		out = append(out, service(cfg)...)
@@ -49,6 +51,16 @@ func Objects(cfg Config) []runtime.Object {
 func priorityClass(name string, value int32, description string) *schedulingv1.PriorityClass {
 	preempt := corev1.PreemptLowerPriority
 	return &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Value: value, Description: description, PreemptionPolicy: &preempt}
+}
+
+// localStorage is the default class: directories on the node of the first consumer,
+// made by the built-in provisioner.
+func localStorage() *storagev1.StorageClass {
+	wait, remove, grow := storagev1.VolumeBindingWaitForFirstConsumer, corev1.PersistentVolumeReclaimDelete, true
+	return &storagev1.StorageClass{
+		ObjectMeta:  metav1.ObjectMeta{Name: "local", Annotations: map[string]string{"storageclass.kubernetes.io/is-default-class": "true"}},
+		Provisioner: "pintle.io/local", VolumeBindingMode: &wait, ReclaimPolicy: &remove, AllowVolumeExpansion: &grow,
+	}
 }
 
 // access returns all roles and bindings. Roles that aggregate come with the rules

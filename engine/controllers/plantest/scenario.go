@@ -63,16 +63,34 @@ func settle(w *World, plan func(w *World) reconcile.Result, react func(w *World)
 			react(w)
 		}
 		result := plan(w)
-		if len(result.Actions) == 0 {
-			return out.String() + fmt.Sprintf("settled after %d steps\n", step)
+		acted := w.Act(result)
+		if onlyEvents(result) {
+			return out.String() + acts(acted) + fmt.Sprintf("settled after %d steps\n", step)
 		}
-		for line := range strings.Lines(w.Act(result)) {
-			if !strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "again") && !strings.HasPrefix(line, "status") {
-				out.WriteString(line)
-			}
-		}
+		out.WriteString(acts(acted))
 	}
 	return out.String() + "did not settle\n"
+}
+
+// onlyEvents reports that a plan changes nothing.
+func onlyEvents(result reconcile.Result) bool {
+	for _, action := range result.Actions {
+		if _, ok := action.(reconcile.Event); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// acts leaves out of what was done the details and the statuses.
+func acts(log string) string {
+	var out strings.Builder
+	for line := range strings.Lines(log) {
+		if !strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "again") && !strings.HasPrefix(line, "status") && !strings.HasPrefix(line, "nothing") {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }
 
 func each(t *testing.T, input string, do func(raw []byte)) string {

@@ -122,6 +122,8 @@ func (w *World) act(action reconcile.Action) {
 		w.log = append(w.log, fmt.Sprintf("delete all %s in %s", a.Resource.Resource, a.Namespace))
 	case reconcile.Patch:
 		w.log = append(w.log, fmt.Sprintf("patch %s %s: %s", a.Resource.Resource, a.Name, a.Data))
+	case reconcile.Request:
+		w.log = append(w.log, fmt.Sprintf("request %s %s", a.Method, a.Path))
 	case reconcile.Event:
 		w.log = append(w.log, fmt.Sprintf("event %s: %s", a.Reason, a.Message))
 	}

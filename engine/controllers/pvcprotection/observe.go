@@ -9,6 +9,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/pintle-io/pintle/engine/client"
+	"github.com/pintle-io/pintle/engine/controllers/podclaim"
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
@@ -25,7 +26,7 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 	o := &observer{client: writer, claims: volumeClaims.Lister()}
 	podWatch := reconcile.On(pods.Informer(), func(pod *corev1.Pod) []reconcile.Key {
 		var keys []reconcile.Key
-		for _, name := range claims(pod) {
+		for _, name := range podclaim.Names(pod) {
 			keys = append(keys, reconcile.Key{Namespace: pod.Namespace, Name: name})
 		}
 		return keys

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/pintle-io/pintle/engine/controllers/podclaim"
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
@@ -45,20 +46,5 @@ func Plan(o Observed) reconcile.Result {
 // holds reports that a pod may have the claim's volume mounted: it has a node.
 // The scheduler places no pod whose claim is being deleted.
 func holds(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) bool {
-	return pod.Namespace == claim.Namespace && pod.Spec.NodeName != "" && slices.Contains(claims(pod), claim.Name)
-}
-
-// claims names the claims of a pod's volumes, those made for it included.
-func claims(pod *corev1.Pod) []string {
-	var out []string
-	for i := range pod.Spec.Volumes {
-		v := &pod.Spec.Volumes[i]
-		switch {
-		case v.PersistentVolumeClaim != nil:
-			out = append(out, v.PersistentVolumeClaim.ClaimName)
-		case v.Ephemeral != nil:
-			out = append(out, pod.Name+"-"+v.Name)
-		}
-	}
-	return out
+	return pod.Namespace == claim.Namespace && pod.Spec.NodeName != "" && slices.Contains(podclaim.Names(pod), claim.Name)
 }

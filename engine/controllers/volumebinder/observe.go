@@ -10,9 +10,11 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	storagelisters "k8s.io/client-go/listers/storage/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-helpers/storage/volume"
 
 	"github.com/pintle-io/pintle/engine/client"
+	"github.com/pintle-io/pintle/engine/controllers/podclaim"
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
@@ -22,7 +24,7 @@ type observer struct {
 	client  *client.Client
 	claims  corelisters.PersistentVolumeClaimLister
 	volumes corelisters.PersistentVolumeLister
-	pods    corelisters.PodLister
+	pods    cache.Indexer
 	nodes   corelisters.NodeLister
 	classes storagelisters.StorageClassLister
 }
@@ -32,14 +34,18 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 	core := env.Informers().Core().V1()
 	classes := env.Informers().Storage().V1().StorageClasses()
 	writer := env.WriterFor("persistent-volume-binder")
+	pods := core.Pods().Informer()
+	if err := podclaim.Index(pods); err != nil {
+		return nil, err
+	}
 	o := &observer{
 		client: writer, claims: core.PersistentVolumeClaims().Lister(), volumes: core.PersistentVolumes().Lister(),
-		pods: core.Pods().Lister(), nodes: core.Nodes().Lister(), classes: classes.Lister(),
+		pods: pods.GetIndexer(), nodes: core.Nodes().Lister(), classes: classes.Lister(),
 	}
-	podWatch := reconcile.On(core.Pods().Informer(), o.claimsOf)
+	podWatch := reconcile.On(pods, o.claimsOf)
 	podWatch.Skip = func(old, obj any) bool { return old.(*corev1.Pod).Spec.NodeName == obj.(*corev1.Pod).Spec.NodeName }
 	return env.Controller(reconcile.Config{
-		Name:      "persistent-volume-binder",
+		Name:      "persistentvolume-controller",
 		Writer:    writer,
 		Reconcile: o.reconcile,
 		Watches: []reconcile.Watch{
@@ -51,7 +57,7 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 				return keys
 			}),
 			reconcile.On(core.PersistentVolumes().Informer(), o.volumeKeys),
-			reconcile.On(classes.Informer(), func(class *storagev1.StorageClass) []reconcile.Key { return o.pending(class.Name) }),
+			reconcile.On(classes.Informer(), o.classKeys),
 			podWatch,
 		},
 	})
@@ -67,6 +73,18 @@ func (o *observer) volumeKeys(pv *corev1.PersistentVolume) []reconcile.Key {
 		keys = append(keys, o.pending(volume.GetPersistentVolumeClass(pv))...)
 	}
 	return append(keys, o.claimsWhere(func(c *corev1.PersistentVolumeClaim) bool { return c.Spec.VolumeName == pv.Name })...)
+}
+
+// classKeys names the claims that wait for a class, and for a default one those
+// that name none.
+func (o *observer) classKeys(class *storagev1.StorageClass) []reconcile.Key {
+	keys := o.pending(class.Name)
+	if isDefault(class) {
+		keys = append(keys, o.claimsWhere(func(c *corev1.PersistentVolumeClaim) bool {
+			return c.Spec.VolumeName == "" && !volume.PersistentVolumeClaimHasClass(c)
+		})...)
+	}
+	return keys
 }
 
 // pending names the unbound claims of a class.
@@ -90,32 +108,15 @@ func (o *observer) claimsWhere(is func(*corev1.PersistentVolumeClaim) bool) []re
 	return keys
 }
 
-// claimsOf names the unbound claims of a placed pod.
+// claimsOf names the unbound claims of a pod.
 func (o *observer) claimsOf(pod *corev1.Pod) []reconcile.Key {
-	if pod.Spec.NodeName == "" {
-		return nil
-	}
 	var keys []reconcile.Key
-	for i := range pod.Spec.Volumes {
-		name := claimName(pod, &pod.Spec.Volumes[i])
-		if name == "" {
-			continue
-		}
+	for _, name := range podclaim.Names(pod) {
 		if claim, err := o.claims.PersistentVolumeClaims(pod.Namespace).Get(name); err == nil && claim.Spec.VolumeName == "" {
 			keys = append(keys, reconcile.KeyOf(claim))
 		}
 	}
 	return keys
-}
-
-func claimName(pod *corev1.Pod, v *corev1.Volume) string {
-	switch {
-	case v.PersistentVolumeClaim != nil:
-		return v.PersistentVolumeClaim.ClaimName
-	case v.Ephemeral != nil:
-		return pod.Name + "-" + v.Name
-	}
-	return ""
 }
 
 func (o *observer) reconcile(ctx context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {
@@ -133,34 +134,48 @@ func (o *observer) reconcile(ctx context.Context, key reconcile.Key, now time.Ti
 	if observed.Volumes, err = o.volumes.List(labels.Everything()); err != nil {
 		return reconcile.Result{}, err
 	}
-	if name := volume.GetPersistentVolumeClaimClass(claim); name != "" && claim.Spec.VolumeName == "" {
-		if observed.Class, err = o.classes.Get(name); err != nil && !apierrors.IsNotFound(err) {
+	if claim.Spec.VolumeName == "" {
+		if err := o.forUnbound(&observed); err != nil {
 			return reconcile.Result{}, err
 		}
-		if err != nil {
-			observed.Class = nil
-		}
-		observed.Node = o.consumer(claim)
 	}
 	return PlanClaim(observed), nil
 }
 
-// consumer is the node of a pod that uses a claim, nil if none is placed.
-func (o *observer) consumer(claim *corev1.PersistentVolumeClaim) *corev1.Node {
-	pods, err := o.pods.Pods(claim.Namespace).List(labels.Everything())
+// forUnbound adds what only claims without a volume need.
+func (o *observer) forUnbound(observed *ClaimObserved) error {
+	classes, err := o.classes.List(labels.Everything())
 	if err != nil {
-		return nil
+		return err
 	}
-	for _, pod := range pods {
-		for i := range pod.Spec.Volumes {
-			if pod.Spec.NodeName != "" && claimName(pod, &pod.Spec.Volumes[i]) == claim.Name {
-				if node, err := o.nodes.Get(pod.Spec.NodeName); err == nil {
-					return node
-				}
-			}
+	name := volume.GetPersistentVolumeClaimClass(observed.Claim)
+	for _, class := range classes {
+		if class.Name == name {
+			observed.Class = class
+		}
+		if isDefault(class) && newer(class, observed.Default) {
+			observed.Default = class
 		}
 	}
-	return nil
+	observed.Pods = podclaim.Pods(o.pods, observed.Claim.Namespace, observed.Claim.Name)
+	observed.Nodes, err = o.nodes.List(labels.Everything())
+	return err
+}
+
+func isDefault(class *storagev1.StorageClass) bool {
+	return class.Annotations["storageclass.kubernetes.io/is-default-class"] == "true" ||
+		class.Annotations["storageclass.beta.kubernetes.io/is-default-class"] == "true"
+}
+
+// newer prefers the class made last, and of two as old the first by name.
+func newer(class, than *storagev1.StorageClass) bool {
+	if than == nil {
+		return true
+	}
+	if !class.CreationTimestamp.Equal(&than.CreationTimestamp) {
+		return than.CreationTimestamp.Before(&class.CreationTimestamp)
+	}
+	return class.Name < than.Name
 }
 
 func (o *observer) reconcileVolume(ctx context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {
@@ -180,6 +195,15 @@ func (o *observer) reconcileVolume(ctx context.Context, key reconcile.Key, now t
 		}
 		if err != nil {
 			observed.Claim = nil
+		}
+		observed.Pods = podclaim.Pods(o.pods, ref.Namespace, ref.Name)
+	}
+	if name := pv.Annotations[nodeAnnotation]; name != "" {
+		if observed.Node, err = o.nodes.Get(name); err != nil && !apierrors.IsNotFound(err) {
+			return reconcile.Result{}, err
+		}
+		if err != nil {
+			observed.Node = nil
 		}
 	}
 	return PlanVolume(observed), nil
