@@ -71,9 +71,8 @@ func (b *backend) open(config *storagebackend.ConfigForResource, prefix string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := resource.EnableResourceSizeEstimation(resource.keys); err != nil {
-		return nil, nil, err
-	}
+	// Fails only if it was done before, which is as good.
+	_ = resource.EnableResourceSizeEstimation(noKeys)
 	b.counted.add(config.GroupResource, resource)
 	return resource, func() { b.counted.remove(config.GroupResource, resource); resource.Stop() }, nil
 }

@@ -137,6 +137,9 @@ func refersToResourceClaim(pod *corev1.Pod, name string) bool {
 			return true
 		}
 	}
+	if e := pod.Status.ExtendedResourceClaimStatus; e != nil && e.ResourceClaimName == name {
+		return true
+	}
 	for i := range pod.Status.ResourceClaimStatuses {
 		if c := pod.Status.ResourceClaimStatuses[i].ResourceClaimName; c != nil && *c == name {
 			return true
@@ -145,23 +148,46 @@ func refersToResourceClaim(pod *corev1.Pod, name string) bool {
 	return false
 }
 
-// volumeNeedsSecret reports whether mounting a persistent volume takes the secret.
-func volumeNeedsSecret(pv *corev1.PersistentVolume, namespace, name string) bool {
-	is := func(r *corev1.SecretReference) bool { return r != nil && r.Name == name && r.Namespace == namespace }
+// volumeSecrets lists the secrets that a node needs to mount a persistent volume, as
+// namespace/name. Where a reference has no namespace it is the claim's.
+func volumeSecrets(pv *corev1.PersistentVolume) []string {
+	var out []string
+	add := func(r *corev1.SecretReference) {
+		if r == nil || r.Name == "" {
+			return
+		}
+		namespace := r.Namespace
+		if namespace == "" {
+			namespace = pv.Spec.ClaimRef.Namespace
+		}
+		out = append(out, namespace+"/"+r.Name)
+	}
 	s := &pv.Spec.PersistentVolumeSource
 	switch {
 	case s.CSI != nil:
-		return is(s.CSI.NodePublishSecretRef) || is(s.CSI.NodeStageSecretRef) || is(s.CSI.NodeExpandSecretRef)
+		add(s.CSI.NodePublishSecretRef)
+		add(s.CSI.NodeStageSecretRef)
+		add(s.CSI.NodeExpandSecretRef)
 	case s.CephFS != nil:
-		return is(s.CephFS.SecretRef)
+		add(s.CephFS.SecretRef)
 	case s.RBD != nil:
-		return is(s.RBD.SecretRef)
+		add(s.RBD.SecretRef)
 	case s.ISCSI != nil:
-		return is(s.ISCSI.SecretRef)
+		add(s.ISCSI.SecretRef)
 	case s.FlexVolume != nil:
-		return is(s.FlexVolume.SecretRef)
+		add(s.FlexVolume.SecretRef)
 	case s.Cinder != nil:
-		return is(s.Cinder.SecretRef)
+		add(s.Cinder.SecretRef)
+	case s.ScaleIO != nil:
+		add(s.ScaleIO.SecretRef)
+	case s.StorageOS != nil && s.StorageOS.SecretRef != nil:
+		add(&corev1.SecretReference{Name: s.StorageOS.SecretRef.Name, Namespace: s.StorageOS.SecretRef.Namespace})
+	case s.AzureFile != nil:
+		ref := &corev1.SecretReference{Name: s.AzureFile.SecretName}
+		if s.AzureFile.SecretNamespace != nil {
+			ref.Namespace = *s.AzureFile.SecretNamespace
+		}
+		add(ref)
 	}
-	return false
+	return out
 }

@@ -5,33 +5,42 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/informers"
+	certificateslisters "k8s.io/client-go/listers/certificates/v1"
 	corev1listers "k8s.io/client-go/listers/core/v1"
+	resourcelisters "k8s.io/client-go/listers/resource/v1"
 	storagev1listers "k8s.io/client-go/listers/storage/v1"
 	"k8s.io/client-go/tools/cache"
 )
 
-const byNode = "pintle.io/pods-by-node"
+const (
+	byNode   = "pintle.io/pods-by-node"
+	bySecret = "pintle.io/volumes-by-secret"
+)
 
-// View is what the authorizer sees of the cluster. Claims, Volumes and
-// Attachments may be nil: then nothing is known of them.
+// View is what the authorizer sees of the cluster. What is nil, nothing is known of.
 type View struct {
-	Pods        cache.Indexer // indexed by IndexPods
-	Claims      corev1listers.PersistentVolumeClaimLister
-	Volumes     corev1listers.PersistentVolumeLister
-	Attachments storagev1listers.VolumeAttachmentLister
+	Pods         cache.Indexer // indexed by IndexPods
+	Volumes      cache.Indexer // indexed by IndexVolumes
+	Attachments  storagev1listers.VolumeAttachmentLister
+	Slices       resourcelisters.ResourceSliceLister
+	CertRequests certificateslisters.PodCertificateRequestLister
 }
 
 // NewView uses the factory's informers; the caller starts the factory.
 func NewView(factory informers.SharedInformerFactory) (View, error) {
-	pods := factory.Core().V1().Pods().Informer()
+	pods, volumes := factory.Core().V1().Pods().Informer(), factory.Core().V1().PersistentVolumes().Informer()
 	if err := pods.AddIndexers(IndexPods()); err != nil {
 		return View{}, fmt.Errorf("index pods by node: %w", err)
 	}
+	if err := volumes.AddIndexers(IndexVolumes()); err != nil {
+		return View{}, fmt.Errorf("index volumes by secret: %w", err)
+	}
 	return View{
-		Pods:        pods.GetIndexer(),
-		Claims:      factory.Core().V1().PersistentVolumeClaims().Lister(),
-		Volumes:     factory.Core().V1().PersistentVolumes().Lister(),
-		Attachments: factory.Storage().V1().VolumeAttachments().Lister(),
+		Pods:         pods.GetIndexer(),
+		Volumes:      volumes.GetIndexer(),
+		Attachments:  factory.Storage().V1().VolumeAttachments().Lister(),
+		Slices:       factory.Resource().V1().ResourceSlices().Lister(),
+		CertRequests: factory.Certificates().V1().PodCertificateRequests().Lister(),
 	}, nil
 }
 
@@ -42,6 +51,18 @@ func IndexPods() cache.Indexers {
 			return []string{pod.Spec.NodeName}, nil
 		}
 		return nil, nil
+	}}
+}
+
+// IndexVolumes is the index View.Volumes needs: by the secrets that nodes need to
+// mount the volume, as namespace/name.
+func IndexVolumes() cache.Indexers {
+	return cache.Indexers{bySecret: func(obj any) ([]string, error) {
+		pv, ok := obj.(*corev1.PersistentVolume)
+		if !ok || pv.Spec.ClaimRef == nil {
+			return nil, nil
+		}
+		return volumeSecrets(pv), nil
 	}}
 }
 
@@ -59,9 +80,13 @@ func (v *View) anyPod(node string, f func(*corev1.Pod) bool) bool {
 	return false
 }
 
-// used reports whether one of the node's pods in the namespace refers to name.
+// used reports whether one of the node's pods in the namespace refers to name. A
+// mirror pod is written by the node itself, so its references give it nothing.
 func (v *View) used(node, namespace, name string, refers func(*corev1.Pod, string) bool) bool {
-	return v.anyPod(node, func(pod *corev1.Pod) bool { return pod.Namespace == namespace && refers(pod, name) })
+	return v.anyPod(node, func(pod *corev1.Pod) bool {
+		_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+		return pod.Namespace == namespace && !mirror && refers(pod, name)
+	})
 }
 
 func (v *View) pod(node, namespace, name string) bool {
@@ -71,54 +96,74 @@ func (v *View) pod(node, namespace, name string) bool {
 // secret reports whether a pod of the node refers to the secret, itself or
 // through a persistent volume it mounts.
 func (v *View) secret(node, namespace, name string) bool {
-	return v.used(node, namespace, name, refersToSecret) ||
-		v.anyVolume(node, func(pv *corev1.PersistentVolume) bool { return volumeNeedsSecret(pv, namespace, name) })
-}
-
-func (v *View) volume(node, name string) bool {
-	return v.anyVolume(node, func(pv *corev1.PersistentVolume) bool { return pv.Name == name })
-}
-
-// anyVolume reports whether f holds for a persistent volume mounted on the node.
-func (v *View) anyVolume(node string, f func(*corev1.PersistentVolume) bool) bool {
-	if v.Claims == nil || v.Volumes == nil {
+	if v.used(node, namespace, name, refersToSecret) {
+		return true
+	}
+	if v.Volumes == nil {
 		return false
 	}
-	return v.anyPod(node, func(pod *corev1.Pod) bool {
-		for i := range pod.Spec.Volumes {
-			if pv := v.mounted(pod, &pod.Spec.Volumes[i]); pv != nil && f(pv) {
-				return true
-			}
+	list, err := v.Volumes.ByIndex(bySecret, namespace+"/"+name)
+	if err != nil {
+		return false
+	}
+	for _, item := range list {
+		if pv, ok := item.(*corev1.PersistentVolume); ok && v.mounted(node, pv) {
+			return true
 		}
+	}
+	return false
+}
+
+func (v *View) configMap(node, namespace, name string) bool {
+	return v.used(node, namespace, name, refersToConfigMap)
+}
+
+func (v *View) claim(node, namespace, name string) bool {
+	return v.used(node, namespace, name, refersToClaim)
+}
+
+func (v *View) serviceAccount(node, namespace, name string) bool {
+	return v.used(node, namespace, name, refersToServiceAccount)
+}
+
+func (v *View) resourceClaim(node, namespace, name string) bool {
+	return v.used(node, namespace, name, refersToResourceClaim)
+}
+
+func (v *View) volume(node, _, name string) bool {
+	if v.Volumes == nil {
 		return false
-	})
+	}
+	pv, err := corev1listers.NewPersistentVolumeLister(v.Volumes).Get(name)
+	return err == nil && v.mounted(node, pv)
 }
 
-func (v *View) mounted(pod *corev1.Pod, volume *corev1.Volume) *corev1.PersistentVolume {
-	var name string
-	switch {
-	case volume.PersistentVolumeClaim != nil:
-		name = volume.PersistentVolumeClaim.ClaimName
-	case volume.Ephemeral != nil:
-		name = pod.Name + "-" + volume.Name
-	default:
-		return nil
-	}
-	claim, err := v.Claims.PersistentVolumeClaims(pod.Namespace).Get(name)
-	if err != nil || claim.Spec.VolumeName == "" {
-		return nil
-	}
-	pv, err := v.Volumes.Get(claim.Spec.VolumeName)
-	if err != nil || pv.Spec.ClaimRef == nil || pv.Spec.ClaimRef.UID != claim.UID {
-		return nil
-	}
-	return pv
+// mounted reports whether a pod of the node uses the claim the volume is bound to.
+func (v *View) mounted(node string, pv *corev1.PersistentVolume) bool {
+	ref := pv.Spec.ClaimRef
+	return ref != nil && v.claim(node, ref.Namespace, ref.Name)
 }
 
-func (v *View) attachment(node, name string) bool {
+func (v *View) attachment(node, _, name string) bool {
 	if v.Attachments == nil {
 		return false
 	}
 	a, err := v.Attachments.Get(name)
 	return err == nil && a.Spec.NodeName == node
+}
+
+func (v *View) resourceSlice(node, _, name string) bool {
+	if v.Slices == nil {
+		return false
+	}
+	s, err := v.Slices.Get(name)
+	return err == nil && s.Spec.NodeName != nil && *s.Spec.NodeName == node
+}
+
+func (v *View) certRequest(node, namespace, name string) bool {
+	if v.CertRequests == nil {
+		return false
+	}
+	r, err := v.CertRequests.PodCertificateRequests(namespace).Get(name)
+	return err == nil && string(r.Spec.NodeName) == node
 }
