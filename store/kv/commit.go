@@ -12,7 +12,7 @@ import (
 const (
 	maxBatchRequests = 4096
 	maxBatchBytes    = 1 << 20
-	timeMarkInterval = time.Minute
+	timeMarkInterval = time.Second
 )
 
 // committer is the state of the one goroutine that assigns revisions.
@@ -243,6 +243,9 @@ func (c *committer) sync() error {
 	if err := c.db.logger.failure(); err != nil {
 		return err
 	}
+	if err := c.db.guard.set(c.rev); err != nil {
+		c.db.opts.Logger.Warn("newest revision not noted", "err", err)
+	}
 	c.db.historyBytes.Add(c.history)
 	c.db.revision.Store(c.rev)
 	c.db.opts.Publish(c.events)
@@ -254,7 +257,7 @@ func (c *committer) finishBatch() error {
 	if now.Sub(c.lastMark) >= timeMarkInterval {
 		c.lastMark = now
 		c.scratch = appendTimeKey(c.scratch[:0], now.Unix())
-		if err := c.batch.Set(c.scratch, binary.BigEndian.AppendUint64(nil, uint64(c.rev)), nil); err != nil {
+		if err := c.batch.Set(c.scratch, binary.BigEndian.AppendUint64(nil, uint64(c.db.revision.Load())), nil); err != nil {
 			return err
 		}
 	}

@@ -167,14 +167,15 @@ func (db *DB) CompactNow() error {
 	return db.shield(func() error { return db.dropTimeMarks(db.opts.Now().Add(-db.opts.HistoryAge)) })
 }
 
-// revisionAt is the newest revision known to be as old as t, or 0.
+// revisionAt is the newest revision as of t, to about a second.
 func (db *DB) revisionAt(t time.Time) (int64, error) {
-	it, err := db.pebble.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceTime}, UpperBound: appendTimeKey(nil, t.Unix()+1)})
+	now := db.revision.Load()
+	it, err := db.pebble.NewIter(&pebble.IterOptions{LowerBound: appendTimeKey(nil, t.Unix()+1), UpperBound: []byte{spaceTime + 1}})
 	if err != nil {
 		return 0, err
 	}
-	var rev int64
-	if it.Last() && len(it.Value()) == 8 {
+	rev := now
+	if it.First() && len(it.Value()) == 8 {
 		rev = int64(binary.BigEndian.Uint64(it.Value()))
 	}
 	return rev, errors.Join(it.Error(), it.Close())

@@ -25,6 +25,12 @@ var (
 	ErrLocked = errors.New("store directory is in use by another process")
 	// ErrCompacted means that the revision asked for is no longer kept.
 	ErrCompacted = errors.New("revision has been compacted")
+	// ErrDamaged means that stored bytes are not what was written.
+	ErrDamaged = errors.New("stored data is damaged")
+	// ErrUncertain means that a write may or may not happen later.
+	ErrUncertain = errors.New("the outcome of the write is not known")
+	// ErrReadOnly is returned by writes to a store opened for reading.
+	ErrReadOnly = errors.New("store is open for reading only")
 	// ErrFutureRevision means that the revision asked for does not exist yet.
 	ErrFutureRevision = errors.New("revision is in the future")
 )
@@ -54,6 +60,18 @@ type Options struct {
 	// HistoryBytes and HistoryAge bound the history (default 1 GiB, 24 hours).
 	HistoryBytes int64
 	HistoryAge   time.Duration
+	// BallastBytes is the size of a file that is removed when the disk is full, so
+	// that deletes and Pebble itself can go on for a while; at most a sixteenth of
+	// the file system. 0 is none.
+	BallastBytes int64
+	// ReadOnly opens a directory that nobody writes to and changes nothing in it.
+	ReadOnly bool
+	// AcceptLoss opens a store although acknowledged writes are missing in it. It
+	// goes on above their revisions.
+	AcceptLoss bool
+	// Leap, if set, makes the store go on above the revision it names, the newest
+	// that anybody was told of by the store this is a copy of; 0 if unknown.
+	Leap *int64
 	// Now is the clock, for tests.
 	Now func() time.Time
 }
@@ -92,6 +110,10 @@ type DB struct {
 	pebble *pebble.DB
 	lock   *pebble.Lock
 	logger *pebbleLogger
+	disk   *diskFS
+	space  *space
+	guard  *guard // nil if ReadOnly
+	gaps   []gap  // fixed after Open
 
 	revision     atomic.Int64 // durable
 	compacted    atomic.Int64
@@ -115,9 +137,17 @@ func Open(dir string, opts Options) (*DB, error) {
 	if err := db.openPebble(dir); err != nil {
 		return nil, err
 	}
-	if err := db.recover(); err != nil {
+	if err := db.recover(dir); err != nil {
+		close(db.stop)
 		return nil, errors.Join(fmt.Errorf("recover store %s: %w", dir, err), db.closePebble())
 	}
+	db.disk.release()
+	if opts.ReadOnly {
+		db.background.Go(db.refuseQueue)
+		return db, nil
+	}
+	db.space.opened()
+	db.background.Go(db.space.loop)
 	db.background.Go(db.commitLoop)
 	db.background.Go(db.compactLoop)
 	return db, nil
@@ -125,27 +155,46 @@ func Open(dir string, opts Options) (*DB, error) {
 
 func (db *DB) openPebble(dir string) error {
 	fsys := db.opts.FS
-	if err := fsys.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("create store directory: %w", err)
+	if !db.opts.ReadOnly {
+		if err := fsys.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("create store directory: %w", err)
+		}
 	}
+	db.space = newSpace(fsys, dir, db.opts.BallastBytes, db.opts.Logger, db.stop)
+	db.disk = &diskFS{FS: fsys, space: db.space}
 	lock, err := pebble.LockDirectory(dir, fsys)
 	if err != nil {
-		if errors.Is(err, fs.ErrPermission) {
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("open store %s: %w", dir, err)
 		}
 		return fmt.Errorf("open store %s: %w (%v)", dir, ErrLocked, err)
 	}
 	db.lock = lock
-	db.pebble, err = pebble.Open(dir, db.pebbleOptions())
-	if err != nil {
-		return errors.Join(fmt.Errorf("open store %s: %w", dir, err), lock.Close())
+	if err := db.shield(func() error {
+		var err error
+		db.pebble, err = pebble.Open(dir, db.pebbleOptions())
+		return err
+	}); err != nil {
+		return errors.Join(openError(dir, err), lock.Close())
 	}
 	return nil
 }
 
+// openError says what a failure to open means.
+func openError(dir string, err error) error {
+	switch {
+	case isFull(err):
+		return fmt.Errorf("open store %s: %w: free some space there and start again (%v)", dir, ErrDiskFull, err)
+	case pebble.IsCorruptionError(err):
+		return fmt.Errorf("open store %s: %w: %w", dir, ErrDamaged, err)
+	}
+	return fmt.Errorf("open store %s: %w", dir, err)
+}
+
 func (db *DB) pebbleOptions() *pebble.Options {
 	return &pebble.Options{
-		FS:                          db.opts.FS,
+		FS:                          db.disk,
+		ReadOnly:                    db.opts.ReadOnly,
 		Lock:                        db.lock,
 		Logger:                      db.logger,
 		EventListener:               db.logger.listener(),
@@ -162,15 +211,37 @@ func (db *DB) pebbleOptions() *pebble.Options {
 	}
 }
 
-// recover reads the durable summary, or writes the first one.
-func (db *DB) recover() error {
+// recover reads the durable summary, or writes the first one, and compares it with
+// what was acknowledged.
+func (db *DB) recover(dir string) error {
 	format, err := db.getMeta(metaFormat)
 	if err != nil {
 		return err
 	}
-	if format == nil {
-		return db.initialize()
+	if format == nil && db.opts.ReadOnly {
+		return errors.New("there is no store in this directory")
 	}
+	var acknowledged int64
+	if !db.opts.ReadOnly {
+		if db.guard, acknowledged, err = openGuard(db.opts.FS, dir); err != nil {
+			return err
+		}
+	}
+	if format == nil {
+		if acknowledged > firstRevision && !db.opts.AcceptLoss {
+			return lossError(0, acknowledged)
+		}
+		err = db.initialize()
+	} else {
+		err = db.readSummary(format)
+	}
+	if err != nil || db.opts.ReadOnly {
+		return err
+	}
+	return db.checkLoss(acknowledged)
+}
+
+func (db *DB) readSummary(format []byte) error {
 	if len(format) != 1 || format[0] != formatVersion {
 		return fmt.Errorf("format %v is not known to this version; it reads format %d", format, formatVersion)
 	}
@@ -191,7 +262,37 @@ func (db *DB) recover() error {
 	if len(floor) == 8 {
 		db.compacted.Store(int64(binary.BigEndian.Uint64(floor)))
 	}
-	return nil
+	gaps, err := db.getMeta(metaGaps)
+	if err != nil {
+		return err
+	}
+	db.gaps, err = parseGaps(gaps)
+	return err
+}
+
+func lossError(found, acknowledged int64) error {
+	return fmt.Errorf("%w: revisions up to %d were acknowledged, but only those up to %d are there, "+
+		"so the newest log (*.log) or the MANIFEST is damaged or missing", ErrDamaged, acknowledged, found)
+}
+
+// checkLoss compares what is there with the newest acknowledged revision, and
+// moves on to another one if it was asked to.
+func (db *DB) checkLoss(acknowledged int64) error {
+	found := db.revision.Load()
+	switch {
+	case db.opts.Leap != nil:
+		if err := db.leap(*db.opts.Leap); err != nil {
+			return err
+		}
+	case acknowledged > found && !db.opts.AcceptLoss:
+		return lossError(found, acknowledged)
+	case acknowledged > found:
+		db.opts.Logger.Warn("acknowledged writes are lost", "from", found+1, "to", acknowledged)
+		if err := db.leap(acknowledged); err != nil {
+			return err
+		}
+	}
+	return db.guard.reset(db.revision.Load())
 }
 
 func (db *DB) initialize() error {
@@ -229,8 +330,17 @@ func (db *DB) Compacted() int64 { return db.compacted.Load() }
 // HistoryBytes estimates what superseded versions and the log occupy.
 func (db *DB) HistoryBytes() int64 { return db.historyBytes.Load() }
 
-// Err is the failure that stopped writes, or nil.
-func (db *DB) Err() error { return db.logger.failure() }
+// Err is what keeps the store from taking writes (ErrFailed, ErrDiskFull), or the
+// damage that was met while reading (ErrDamaged); nil if all is well.
+func (db *DB) Err() error {
+	if err := db.logger.failure(); err != nil {
+		return err
+	}
+	if db.space.full.Load() {
+		return db.space.err()
+	}
+	return db.logger.damage()
+}
 
 // Checkpoint writes a copy of the store as of some moment during the call to
 // dir, which must not exist, by hard links where the file system has them. The
@@ -251,15 +361,25 @@ func (db *DB) Close() error {
 	}
 	close(db.stop)
 	db.background.Wait()
-	return db.closePebble()
+	// What is in the log alone is written to tables, whose every block has a
+	// checksum.
+	var err error
+	if !db.opts.ReadOnly && db.logger.failure() == nil && !db.space.full.Load() {
+		err = db.shield(db.pebble.Flush)
+	}
+	return errors.Join(err, db.closePebble())
 }
 
 // closePebble leaves a failed Pebble alone: its goroutines ended with locks of
 // their own bookkeeping held, and Close would wait for them. The directory lock
 // then stays until the process ends.
 func (db *DB) closePebble() error {
-	if db.logger.failure() != nil {
-		return nil
+	var err error
+	if db.guard != nil {
+		err = db.guard.close()
 	}
-	return errors.Join(db.pebble.Close(), db.lock.Close())
+	if db.logger.failure() != nil {
+		return err
+	}
+	return errors.Join(err, db.pebble.Close(), db.lock.Close())
 }

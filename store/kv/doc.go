@@ -19,8 +19,8 @@
 //	k key 00 ^rev   -> version of key (newest first)
 //	r rev sub       -> log record: what revision rev did, in order
 //	x expiry key    -> a live key that expires
-//	t seconds       -> the revision at that time, about one a minute
-//	m name          -> format, state, compacted revision
+//	t seconds       -> the revision before what was written from then on
+//	m name          -> format, state, compacted revision, gaps
 //
 // Every value is stored once: replacing a key leaves the previous version where
 // it is, as history, until compaction removes it.

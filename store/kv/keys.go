@@ -20,6 +20,7 @@ var (
 	metaFormat    = []byte{spaceMeta, 'f'}
 	metaState     = []byte{spaceMeta, 's'}
 	metaCompacted = []byte{spaceMeta, 'c'}
+	metaGaps      = []byte{spaceMeta, 'g'}
 )
 
 // errRecord reports bytes this package did not write.

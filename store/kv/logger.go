@@ -16,6 +16,8 @@ import (
 type pebbleLogger struct {
 	log    *slog.Logger
 	failed atomic.Pointer[error]
+	// damaged is the first damage found while the store was open.
+	damaged atomic.Pointer[error]
 }
 
 func (l *pebbleLogger) Infof(format string, args ...any) {
@@ -46,12 +48,21 @@ func (l *pebbleLogger) failure() error {
 	return nil
 }
 
+func (l *pebbleLogger) damage() error {
+	if p := l.damaged.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
 // listener replaces the defaults of Pebble that would call Fatalf on the
 // goroutine of a reader.
 func (l *pebbleLogger) listener() *pebble.EventListener {
 	return &pebble.EventListener{
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			l.log.Error("pebble found corrupt data", "message", info.String())
+			err := fmt.Errorf("%w: %s", ErrDamaged, info)
+			l.damaged.CompareAndSwap(nil, &err)
+			l.log.Error("pebble found corrupt data", "err", err)
 		},
 		BackgroundError: func(err error) {
 			l.log.Error("pebble background error", "err", err)

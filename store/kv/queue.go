@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 )
@@ -44,6 +45,9 @@ type Op struct {
 type Txn struct {
 	Conds []Cond
 	Ops   []Op
+	// Urgent writes make room, directly or by what they lead to: they go on for a
+	// while when the disk is full.
+	Urgent bool
 }
 
 // Event is one operation that happened.
@@ -159,12 +163,16 @@ func (r *request) finish(rev int64, err error) {
 // Write submits txn and waits until it is durable and published. It returns the
 // revision of the write; without effective operations, the newest revision. A
 // failed condition is a *ConflictError. If ctx ends first, the write did not
-// happen, unless it was being written: then Write waits for the outcome.
+// happen, unless it was being written: then Write waits for the outcome. Only
+// when the disk has no room at all, the outcome is left open: ErrUncertain.
 func (db *DB) Write(ctx context.Context, txn Txn) (int64, error) {
 	if err := validate(txn); err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := db.space.refuse(txn.Urgent); err != nil {
 		return 0, err
 	}
 	r := requestPool.Get().(*request)
@@ -173,18 +181,33 @@ func (db *DB) Write(ctx context.Context, txn Txn) (int64, error) {
 	if err := db.queue.push(r); err != nil {
 		return 0, err
 	}
+	stuck := db.space.stuck()
 	select {
 	case <-r.done:
+	case <-stuck:
+		return 0, db.abandon(r)
 	case <-ctx.Done():
 		if r.state.CompareAndSwap(requestQueued, requestWithdrawn) {
 			return 0, ctx.Err()
 		}
-		<-r.done
+		select {
+		case <-r.done:
+		case <-stuck:
+			return 0, db.abandon(r)
+		}
 	}
 	rev, err := r.rev, r.err
 	r.txn, r.err = Txn{}, nil
 	requestPool.Put(r)
 	return rev, err
+}
+
+// abandon leaves a request to the committer, which waits for room on the disk.
+func (db *DB) abandon(r *request) error {
+	if r.state.CompareAndSwap(requestQueued, requestWithdrawn) {
+		return db.space.err()
+	}
+	return fmt.Errorf("%w: %w", ErrUncertain, db.space.err())
 }
 
 func validate(txn Txn) error {

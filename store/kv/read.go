@@ -26,7 +26,7 @@ type reader interface {
 // it deletes.
 func (db *DB) checkRevision(rev int64) error {
 	switch {
-	case rev < db.compacted.Load():
+	case rev < db.compacted.Load() || db.inGap(rev):
 		return ErrCompacted
 	case rev > db.revision.Load():
 		return ErrFutureRevision
@@ -131,7 +131,7 @@ func (db *DB) History(after int64, prefix string, fn func(PastEvent) bool) (int6
 }
 
 func (db *DB) history(snap *pebble.Snapshot, after, upTo int64, prefix string, fn func(PastEvent) bool) (int64, error) {
-	if after < db.compacted.Load() {
+	if after < db.compacted.Load() || db.inGap(after) {
 		return 0, ErrCompacted
 	}
 	it, err := snap.NewIter(&pebble.IterOptions{LowerBound: appendLogKey(nil, after+1, 0), UpperBound: appendLogKey(nil, upTo+1, 0)})
