@@ -211,11 +211,20 @@ func (p *plan) remove(pod *corev1.Pod) reconcile.Action {
 	return d
 }
 
-// scaleDown deletes from the end; it reports that more is left to do.
+// scaleDown removes condemned pods from the highest ordinal down. In order, a pod that
+// is not available is left until it is, unless it is the lowest such one: a set whose
+// every pod is broken does not shrink, one with a single broken pod does.
 func (p *plan) scaleDown() (busy bool) {
+	unhealthy := p.lowestUnavailable()
 	for _, pod := range p.condemned {
 		busy = true
-		if pod.DeletionTimestamp == nil {
+		switch available, lacks := podset.Available(pod, p.set.Spec.MinReadySeconds, p.now); {
+		case pod.DeletionTimestamp != nil:
+		case !p.parallel() && !available && pod != unhealthy:
+			if lacks > 0 {
+				p.RequeueIn(lacks)
+			}
+		default:
 			n, _ := ordinal(p.set, pod)
 			p.keepOwners(n, pod, true)
 			p.Add(p.remove(pod))
@@ -225,6 +234,17 @@ func (p *plan) scaleDown() (busy bool) {
 		}
 	}
 	return busy
+}
+
+// lowestUnavailable is the condemned pod of the lowest ordinal that is not available,
+// nil if all are.
+func (p *plan) lowestUnavailable() *corev1.Pod {
+	for _, pod := range slices.Backward(p.condemned) {
+		if available, _ := podset.Available(pod, p.set.Spec.MinReadySeconds, p.now); !available || pod.DeletionTimestamp != nil {
+			return pod
+		}
+	}
+	return nil
 }
 
 func (p *plan) partition() int {
