@@ -3,7 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,8 +23,32 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, openBackend)
 }
 
+func TestModel(t *testing.T) {
+	storetest.Model(t, openBackend)
+}
+
+var linearCalls = flag.Int("linear.calls", 40_000, "make so many `CALLS` in TestLinearizable")
+
+func TestLinearizable(t *testing.T) {
+	storetest.Linear(t, openBackend, *linearCalls, rand.Uint64())
+}
+
 func openBackend(t *testing.T, cfg storetest.Config) *storetest.Backend {
-	s := openStore(t, Options{FS: vfs.NewMem(), ProgressInterval: 200 * time.Millisecond, ExpiryInterval: 50 * time.Millisecond})
+	return backendOf(t, vfs.NewMem(), "data", cfg)
+}
+
+// backendOf makes the contract's view of the store in dir.
+func backendOf(t *testing.T, fs vfs.FS, dir string, cfg storetest.Config) *storetest.Backend {
+	s, err := Open(dir, Options{FS: fs, ProgressInterval: 200 * time.Millisecond, ExpiryInterval: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeOnce := sync.OnceFunc(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(closeOnce)
 	r, err := s.Resource(ResourceConfig{
 		Prefix: storetest.Prefix, GroupResource: schema.GroupResource{Resource: "pods"},
 		Codec: cfg.Codec, NewFunc: cfg.NewFunc, NewListFunc: cfg.NewListFunc, Transformer: cfg.Transformer,
@@ -35,6 +63,7 @@ func openBackend(t *testing.T, cfg storetest.Config) *storetest.Backend {
 		}
 		return rev
 	}
+	copies := 0
 	return &storetest.Backend{
 		Interface:  r,
 		IncreaseRV: increaseRV,
@@ -59,7 +88,16 @@ func openBackend(t *testing.T, cfg storetest.Config) *storetest.Backend {
 			r.setTransformer(tr)
 			r.forget()
 		},
-		Reload:  r.forget,
+		Reload: r.forget,
+		Copy: func(t *testing.T) *storetest.Backend {
+			copies++
+			to := fmt.Sprintf("%s-copy%d", dir, copies)
+			if err := s.Checkpoint(to); err != nil {
+				t.Fatal(err)
+			}
+			return backendOf(t, fs, to, cfg)
+		},
+		Close:   closeOnce,
 		Corrupt: func(err error) error { return &corruptError{what: "test", err: err} },
 	}
 }

@@ -39,6 +39,10 @@ type Backend struct {
 	SetTransformer func(value.Transformer)
 	// Reload makes the backend read what it has in memory again.
 	Reload func()
+	// Copy makes a backend of its own of a snapshot of this one, which Close
+	// closes; nil where there is none.
+	Copy  func(t *testing.T) *Backend
+	Close func()
 	// Corrupt makes of err one by which the backend knows a corrupt object.
 	Corrupt func(err error) error
 }
