@@ -19,12 +19,8 @@ import (
 	"github.com/pintle-io/pintle/engine/apis/served"
 )
 
-const (
-	// minWatch is the shortest time a watch without a timeout of its own lasts.
-	minWatch = 30 * time.Minute
-	// maxBody bounds request bodies.
-	maxBody = 3 << 20
-)
+// minWatch is the shortest time a watch without a timeout of its own lasts.
+const minWatch = 30 * time.Minute
 
 // groupOrder is the order of groups in discovery; others follow in table order.
 var groupOrder = []string{

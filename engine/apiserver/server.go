@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	restful "github.com/emicklei/go-restful/v3"
@@ -25,9 +26,6 @@ const (
 	// watchGrace how long watches may.
 	shutdownTimeout = 5 * time.Second
 	watchGrace      = time.Second
-	// maxRequests and maxWrites bound the requests served at a time, watches aside.
-	maxRequests = 1200
-	maxWrites   = 600
 )
 
 // Server is the API server.
@@ -48,7 +46,8 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	generic, err := genericConfig(&cfg)
+	guarded := limit(&cfg)
+	generic, err := genericConfig(&cfg, guarded)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +78,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("apiserver: %w", err)
 	}
 	s.outer.ShutdownTimeout = shutdownTimeout
-	err = s.outer.AddPostStartHook("pintle/service-addresses", func(ctx genericapiserver.PostStartHookContext) error {
+	if err := s.maintainFairness(&cfg); err != nil {
+		return nil, fmt.Errorf("apiserver: %w", err)
+	}
+	err = s.outer.AddPostStartHook("start-service-ip-repair-controllers", func(ctx genericapiserver.PostStartHookContext) error {
 		if err := cfg.Registry.PublishServiceAddresses(ctx); err != nil {
 			cfg.Logger.Error("addresses of services are not shown as objects", "err", err)
 		}
@@ -100,6 +102,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	registerMetrics(cfg.Registry)
 	s.prepared = s.outer.PrepareRun()
 	return s, nil
 }
@@ -116,7 +119,7 @@ func (s *Server) aggregate(main *genericapiserver.Config, cfg *Config, custom *c
 	}
 	s.outer = aggregator.GenericAPIServer
 	s.chain = append([]*genericapiserver.GenericAPIServer{s.outer}, s.chain...)
-	if err := s.outer.AddPostStartHook("pintle/trust", publishTrust(cfg)); err != nil {
+	if err := s.outer.AddPostStartHook("start-cluster-authentication-info-controller", publishTrust(cfg)); err != nil {
 		return nil, err
 	}
 	return aggregator.register(cfg, custom)
@@ -149,7 +152,7 @@ func (s *Server) Containers() []*restful.Container {
 
 // genericConfig fills upstream's configuration. What the delegates have in common
 // is in it.
-func genericConfig(cfg *Config) (*genericapiserver.Config, error) {
+func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Config) http.Handler) (*genericapiserver.Config, error) {
 	c := genericapiserver.NewConfig(cfg.Registry.Codecs())
 	c.FeatureGate = utilfeature.DefaultFeatureGate
 	c.EffectiveVersion = effectiveVersion()
@@ -158,13 +161,11 @@ func genericConfig(cfg *Config) (*genericapiserver.Config, error) {
 	c.Authorization.Authorizer = cfg.Authorizer
 	c.AdmissionControl = cfg.Admission
 	c.AuditBackend, c.AuditPolicyRuleEvaluator = cfg.Audit, cfg.AuditPolicy
-	c.EnableProfiling = false
-	c.MaxRequestsInFlight, c.MaxMutatingRequestsInFlight = maxRequests, maxWrites
 	c.ShutdownWatchTerminationGracePeriod = watchGrace
 	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
 	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(withSharedEncodings(handler), c))
+		return withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(guarded(withSharedEncodings(handler), c), c))
 	}
 	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	c.EquivalentResourceRegistry = runtime.NewEquivalentResourceRegistryWithIdentity(sharedStorage)
@@ -172,6 +173,9 @@ func genericConfig(cfg *Config) (*genericapiserver.Config, error) {
 	c.LoopbackClientConfig = cfg.Loopback
 	if c.LoopbackClientConfig == nil {
 		c.LoopbackClientConfig = &restclient.Config{}
+	}
+	if err := filter(c, cfg); err != nil {
+		return nil, err
 	}
 	c.AddHealthChecks(cfg.Checks...)
 	if cfg.Listener == nil {
@@ -192,14 +196,37 @@ func sharedStorage(gr schema.GroupResource) string {
 }
 
 // withSharedEncodings makes all watches of a resource share the encodings of its
-// events.
+// events, and answers reads from stored bytes.
 func withSharedEncodings(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if info, ok := request.RequestInfoFrom(req.Context()); ok && info.Verb == "watch" {
+		if info, ok := request.RequestInfoFrom(req.Context()); ok && readsWhole(info, req) {
 			req = req.WithContext(registry.ForHTTP(req.Context()))
 		}
 		next.ServeHTTP(w, req)
 	})
+}
+
+// readsWhole reports whether a request reads objects as they are: no part of them,
+// and no table or metadata made of them. What a watch makes of its objects may be
+// shared too.
+func readsWhole(info *request.RequestInfo, req *http.Request) bool {
+	switch info.Verb {
+	case "watch":
+		return true
+	case "get", "list":
+		return info.IsResourceRequest && info.Subresource == "" && !asksForOther(req.Header)
+	}
+	return false
+}
+
+// asksForOther reports whether what is accepted may have an "as" parameter.
+func asksForOther(header http.Header) bool {
+	for _, accept := range header["Accept"] {
+		if strings.Contains(strings.ToLower(accept), "as") {
+			return true
+		}
+	}
+	return false
 }
 
 // withoutLoopbackGzip answers plain to clients of this machine: compressing costs

@@ -18,8 +18,11 @@ import (
 type strategy struct {
 	runtime.ObjectTyper
 	names.NameGenerator
-	row   *apis.Resource
-	shape shape
+	row    *apis.Resource
+	shape  shape
+	scheme *runtime.Scheme
+	// part is the subresource written through, empty for the whole.
+	part string
 }
 
 var (
@@ -31,8 +34,14 @@ var (
 	_ rest.RESTUpdateStrategy              = statusStrategy{}
 )
 
-func newStrategy(typer runtime.ObjectTyper, row *apis.Resource) strategy {
-	return strategy{typer, names.SimpleNameGenerator, row, shapeOf(row)}
+func newStrategy(scheme *runtime.Scheme, row *apis.Resource) strategy {
+	return strategy{ObjectTyper: scheme, NameGenerator: names.SimpleNameGenerator, row: row, shape: shapeOf(row), scheme: scheme}
+}
+
+// of gives the strategy of a subresource.
+func (s strategy) of(part string) strategy {
+	s.part = part
+	return s
 }
 
 func (s strategy) NamespaceScoped() bool { return s.row.Namespaced }
@@ -47,7 +56,7 @@ func (s strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 
 func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
 	if f := s.row.Rules.Validate; f != nil {
-		return f(ctx, obj)
+		return brief(f(ctx, obj))
 	}
 	return nil
 }
@@ -77,7 +86,7 @@ func (s strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object)
 
 func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	if f := s.row.Rules.ValidateUpdate; f != nil {
-		return f(ctx, obj, old)
+		return brief(f(ctx, obj, old))
 	}
 	return nil
 }
@@ -130,7 +139,7 @@ func (s statusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.O
 
 func (s statusStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	if f := s.row.Rules.ValidateStatusUpdate; f != nil {
-		return f(ctx, obj, old)
+		return brief(f(ctx, obj, old))
 	}
 	return nil
 }
