@@ -21,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/pintle-io/pintle/runtime/container"
@@ -49,6 +50,12 @@ type Agent struct {
 	serviceStore cache.Store
 	nodeStore    cache.Store
 
+	// rooms are the pods that were admitted, which the API may not show yet.
+	rooms struct {
+		sync.Mutex
+		held map[types.UID]bool
+	}
+
 	mu struct {
 		sync.Mutex
 		workers map[string]*worker // by pod UID
@@ -65,6 +72,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeName), prober: &probe.Prober{Dial: cfg.Dial}}
 	a.mu.workers = map[string]*worker{}
+	a.rooms.held = map[types.UID]bool{}
 	a.nodeChanged = make(chan struct{}, 1)
 	a.objects = newObjects(cfg.Client, a.objectChanged)
 	a.volumes = volume.New(filepath.Join(cfg.DataDir, "pods"), a.objects)
@@ -114,7 +122,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		// Services first: their variables belong into the first container.
-		if cache.WaitForCacheSync(ctx.Done(), services.HasSynced) {
+		if cache.WaitForCacheSync(ctx.Done(), services.HasSynced, nodes.HasSynced) {
 			a.sweepNetwork(ctx)
 			pods.RunWithContext(ctx)
 		}
@@ -179,6 +187,7 @@ func (a *Agent) begin(ref container.PodRef, pod *corev1.Pod) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		delete(a.mu.workers, ref.UID)
+		a.leave(types.UID(ref.UID))
 	})
 }
 

@@ -350,3 +350,27 @@ func TestNode(t *testing.T) {
 	}
 	t.Fatal("no node or no lease")
 }
+
+// TestRefusesWhatDoesNotFit: whoever bound it here, a pod that wants a taken port
+// fails; it is not started.
+func TestRefusesWhatDoesNotFit(t *testing.T) {
+	f := newFixture(t, ctrfake.New(testImage))
+	with := func(name string) *corev1.Pod {
+		pod := newPod(name, shell("c", forever))
+		pod.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 21017, ContainerPort: 80}}
+		return pod
+	}
+	f.create(with("first"))
+	f.await("first", "ready", ready)
+	f.create(with("second"))
+	failed := f.await("second", "refused", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodFailed })
+	if failed.Status.Reason != "NodePorts" || len(failed.Status.ContainerStatuses) > 0 {
+		t.Errorf("second: %s", describe(failed))
+	}
+	if err := f.client.CoreV1().Pods("default").Delete(t.Context(), "first", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.await("first", "deleted", func(p *corev1.Pod) bool { return p == nil })
+	f.create(with("third"))
+	f.await("third", "ready", ready)
+}

@@ -40,6 +40,7 @@ type worker struct {
 		retry   bool               // what was missing may be there now
 	}
 
+	admission admission
 	probes    *probes
 	backoff   map[string]podplan.Backoff
 	holds     map[string]podplan.Hold
@@ -174,6 +175,9 @@ func (w *worker) sync(ctx context.Context) (next time.Duration, done bool) {
 		if err != nil {
 			w.a.log.Error("observe pod", "namespace", w.ref.Namespace, "name", w.ref.Name, "err", err)
 			return time.Second, false
+		}
+		if !w.admitted(o) && !o.Removed && o.Pod.DeletionTimestamp == nil {
+			return resync, false
 		}
 		r := podplan.Plan(o)
 		w.backoff = r.Backoff
