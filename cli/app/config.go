@@ -36,6 +36,7 @@ type Config struct {
 	FakeNodes int
 	// SchedulerModule is a Wasm file that replaces the built-in strategy.
 	SchedulerModule string
+	Security        Security
 }
 
 // Validate names the flag that is wrong and what it takes.
@@ -58,6 +59,9 @@ func (c Config) Validate() error {
 	}
 	if c.FakeNodes < 0 || c.FakeNodes > maxFakeNodes {
 		return fmt.Errorf("--fake-nodes %d: want 0 to %d", c.FakeNodes, maxFakeNodes)
+	}
+	if err := c.Security.validate(); err != nil {
+		return err
 	}
 	if err := c.validateModule(); err != nil {
 		return fmt.Errorf("--scheduler-module: %w", err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -14,20 +15,16 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
-	"k8s.io/apiserver/pkg/authorization/union"
+	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
 
 	engineadmission "github.com/pintle-io/pintle/engine/admission"
 	"github.com/pintle-io/pintle/engine/apis/served"
 	"github.com/pintle-io/pintle/engine/apiserver"
+	"github.com/pintle-io/pintle/engine/apiserver/auditlog"
 	"github.com/pintle-io/pintle/engine/apiserver/openapi"
-	"github.com/pintle-io/pintle/engine/auth/authn"
 	"github.com/pintle-io/pintle/engine/auth/bootstrap"
-	"github.com/pintle-io/pintle/engine/auth/node"
 	"github.com/pintle-io/pintle/engine/auth/pki"
 	"github.com/pintle-io/pintle/engine/auth/rbac"
 	"github.com/pintle-io/pintle/engine/auth/token"
@@ -55,6 +52,13 @@ type controlPlane struct {
 	rules    *rbac.Authorizer
 	dns      *dns.Server
 	work     workers
+	// follow watch the files of security's configuration.
+	follow workers
+	// admission is set on the client once what a cluster always holds is there:
+	// nothing that users put in its way may keep the server from starting.
+	admission admission.Interface
+	// loadPolicies puts the stored policies in force.
+	loadPolicies func(context.Context) error
 	// done is closed by close.
 	done chan struct{}
 }
@@ -107,11 +111,11 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
-	who, err := authn.New(authn.Config{
-		ClientRoots: c.pki.Pool(), ServiceAccounts: tokens,
-		Secrets: factory.Core().V1().Secrets().Lister().Secrets("kube-system"),
-		Extra:   []authenticator.Request{client.Authenticator()},
-	})
+	frontProxy, err := ownProxy(c.pki)
+	if err != nil {
+		return err
+	}
+	who, filters, err := c.wireAuthentication(tokens, frontProxy)
 	if err != nil {
 		return err
 	}
@@ -127,17 +131,28 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
-	admit, err := engineadmission.New(engineadmission.Config{
+	c.loadPolicies = func(ctx context.Context) error {
+		return rego.LoadStored(ctx, reg.StoredCustomResources, c.log.With("part", "policies"))
+	}
+	self, err := url.Parse(c.url())
+	if err != nil {
+		return err
+	}
+	services, err := apiserver.NewServiceResolver(factory, self)
+	if err != nil {
+		return err
+	}
+	c.admission, err = engineadmission.New(engineadmission.Config{
 		Informers: factory, Client: c.client.Clientset(), Authorizer: may,
 		Mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery())),
-		Dynamic: c.client.Dynamic(), Loopback: c.client.RESTConfig(), Done: c.done,
+		Dynamic: c.client.Dynamic(), Loopback: c.client.RESTConfig(), Services: services, Done: c.done,
 		Extra: []admission.Interface{rbac.NewGuard(c.rules, may), rego},
 	})
 	if err != nil {
 		return err
 	}
 	reg.SetHooks(registry.Hooks{
-		Tokens: tokens, APIAudiences: tokens.Audiences(), Authorizer: may, Rules: c.rules, TokenIssuer: tokens,
+		Tokens: who.Token, APIAudiences: tokens.Audiences(), Authorizer: may, Rules: may, TokenIssuer: tokens,
 		NodeTransport: nodeTransport(c.pki),
 	})
 	docs, err := openapi.New()
@@ -151,39 +166,23 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	for path, handler := range decisionPaths(decisions) {
 		paths[path] = handler
 	}
-	frontProxy := apiserver.FrontProxy{Name: pki.FrontProxyName}
-	if frontProxy.File, frontProxy.CA, err = c.pki.FrontProxy(); err != nil {
+	record, rules, err := auditlog.New(c.cfg.audit())
+	if err != nil {
 		return err
 	}
 	c.server, err = apiserver.New(apiserver.Config{
-		Registry: reg, Authenticator: who, Authorizer: may, Admission: admit, APIAudiences: tokens.Audiences(),
+		Registry: reg, Authenticator: who.Request, Authorizer: may, Admission: c.admission, APIAudiences: tokens.Audiences(),
 		Listener: c.listener, Certificate: servingChain(c.pki), ClientCA: c.pki.CA(),
-		Loopback: c.client.RESTConfig(), Informers: factory, FrontProxy: frontProxy, OpenAPI: docs, Paths: paths,
-		Groups: []metav1.APIResourceList{decision.Discovery()},
+		Loopback: c.client.RESTConfig(), Informers: factory, Services: services, FrontProxy: frontProxy, OpenAPI: docs, Paths: paths,
+		Groups:  []metav1.APIResourceList{decision.Discovery()},
+		Filters: filters, Audit: record, AuditPolicy: rules, Checks: []healthz.HealthChecker{c.storeCheck()},
 		Logger: c.log.With("part", "apiserver"),
 	})
 	if err != nil {
 		return err
 	}
-	c.client.SetAdmission(admit)
 	c.client.SetHandler(c.server.Handler())
 	return c.wireWorkers(decisions, rego)
-}
-
-// authorizer asks, in this order: is it an administrator, a node about its own
-// things, or somebody to whom a role was bound.
-func (c *controlPlane) authorizer() (authorizer.Authorizer, error) {
-	factory := c.client.Informers()
-	view, err := node.NewView(factory)
-	if err != nil {
-		return nil, err
-	}
-	c.rules = rbac.New(factory)
-	return union.New(
-		union.NamedAuthorizer{AuthorizerName: "administrators", Authorizer: authorizerfactory.NewPrivilegedGroups(pki.AdminGroup)},
-		union.NamedAuthorizer{AuthorizerName: "node", Authorizer: node.New(view, bootstrap.NodeRules())},
-		union.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: c.rules},
-	)
 }
 
 // nodeTransport is how the API server speaks to node agents.
@@ -217,7 +216,12 @@ func (c *controlPlane) run(ctx context.Context, ready func() error) error {
 	if err := c.publishDNS(ctx); err != nil {
 		return err
 	}
+	if err := c.loadPolicies(ctx); err != nil {
+		return err
+	}
+	c.client.SetAdmission(c.admission)
 	group.Go(func() error { return c.server.Run(ctx) })
+	group.Go(func() error { return c.follow.run(ctx) })
 	group.Go(func() error {
 		select {
 		case <-c.server.Ready():

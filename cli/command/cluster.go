@@ -18,14 +18,14 @@ import (
 )
 
 func clusterFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		dataFlag(),
 		&cli.StringFlag{Name: "listen", Usage: "serve the API on `ADDR:PORT`", Value: app.DefaultListen},
 		&cli.StringFlag{Name: "kubeconfig", Usage: "write the admin kubeconfig to `FILE` (default: kubeconfig in the data directory)"},
 		&cli.IntFlag{Name: "fake-nodes", Usage: "add `N` nodes that only report pods as running"},
 		&cli.StringFlag{Name: "scheduler-module", Usage: "schedule with the WebAssembly module in `FILE` instead of the built-in one"},
 		&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
-	}
+	}, securityFlags()...)
 }
 
 func clusterConfig(c *cli.Context) (app.Config, error) {
@@ -38,7 +38,7 @@ func clusterConfig(c *cli.Context) (app.Config, error) {
 	}
 	cfg := app.Config{
 		DataDir: data, Listen: c.String("listen"), FakeNodes: c.Int("fake-nodes"),
-		SchedulerModule: c.String("scheduler-module"),
+		SchedulerModule: c.String("scheduler-module"), Security: securityConfig(c),
 	}
 	for _, path := range []struct {
 		flag string

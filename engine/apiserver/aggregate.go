@@ -42,7 +42,7 @@ func newAggregator(main *genericapiserver.Config, cfg *Config, delegate generica
 		ExtraConfig: apiserver.ExtraConfig{
 			ProxyClientCertFile: cfg.FrontProxy.File,
 			ProxyClientKeyFile:  cfg.FrontProxy.File,
-			ServiceResolver:     apiserver.NewClusterIPServiceResolver(cfg.Informers.Core().V1().Services().Lister()),
+			ServiceResolver:     cfg.Services,
 		},
 	}
 	server, err := config.Complete().NewWithDelegate(delegate)
@@ -54,6 +54,15 @@ func newAggregator(main *genericapiserver.Config, cfg *Config, delegate generica
 		return nil, err
 	}
 	services := server.APIRegistrationInformers.Apiregistration().V1().APIServices()
+	if cfg.OpenAPI != nil {
+		docs, err := newExtensionDocs(cfg, services)
+		if err != nil {
+			return nil, err
+		}
+		if err := server.GenericAPIServer.AddPostStartHook("pintle/extension-openapi", docs.start); err != nil {
+			return nil, err
+		}
+	}
 	return &aggregator{server, autoregister.NewAutoRegisterController(services, client)}, nil
 }
 
@@ -78,7 +87,7 @@ func (a *aggregator) register(cfg *Config, custom *customResources) (<-chan stru
 	if err != nil {
 		return nil, err
 	}
-	err = a.GenericAPIServer.AddPostStartHook("pintle/local-services", func(ctx genericapiserver.PostStartHookContext) error {
+	err = a.GenericAPIServer.AddPostStartHook("kube-apiserver-autoregistration", func(ctx genericapiserver.PostStartHookContext) error {
 		// Before all definitions are known, their APIServices would look left over.
 		select {
 		case <-handler.HasSyncedChecker().Done():

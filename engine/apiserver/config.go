@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/informers"
 	restclient "k8s.io/client-go/rest"
 
@@ -46,6 +47,9 @@ type Config struct {
 	// Informers are needed with Loopback: extension servers are found through
 	// services.
 	Informers informers.SharedInformerFactory
+	// Services finds extension servers and conversion webhooks; needed with Loopback.
+	// NewServiceResolver makes one.
+	Services webhook.ServiceResolver
 	// FrontProxy identifies this server to extension servers.
 	FrontProxy FrontProxy
 	// OpenAPI serves /openapi; nil leaves it out.
@@ -58,6 +62,9 @@ type Config struct {
 	Groups []metav1.APIResourceList
 	// Checks are added to healthz, livez and readyz.
 	Checks []healthz.HealthChecker
+
+	// Filters tunes limits, priorities and debugging.
+	Filters Filters
 
 	// Audit receives events of the requests that AuditPolicy selects.
 	Audit       audit.Backend
@@ -72,8 +79,8 @@ func (c *Config) validate() error {
 		return errors.New("apiserver: Registry is required")
 	case c.Authenticator == nil || c.Authorizer == nil:
 		return errors.New("apiserver: Authenticator and Authorizer are required")
-	case c.Loopback != nil && c.Informers == nil:
-		return errors.New("apiserver: Loopback needs Informers")
+	case c.Loopback != nil && (c.Informers == nil || c.Services == nil):
+		return errors.New("apiserver: Loopback needs Informers and Services")
 	case c.Listener != nil && c.Certificate == nil:
 		return errors.New("apiserver: a Listener needs a Certificate")
 	}

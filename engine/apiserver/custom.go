@@ -37,7 +37,7 @@ func newCustomResources(main *genericapiserver.Config, cfg *Config, delegate gen
 		ExtraConfig: extensions.ExtraConfig{
 			CRDRESTOptionsGetter: cfg.Registry.CustomResources(),
 			MasterCount:          1,
-			ServiceResolver:      serviceNames{},
+			ServiceResolver:      cfg.Services,
 		},
 	}
 	server, err := extensionsConfig.Complete().New(delegate)
@@ -55,7 +55,7 @@ func (c *customResources) publish(main *genericapiserver.GenericAPIServer, docs 
 
 	definitions := c.Informers.Apiextensions().V1().CustomResourceDefinitions()
 	synced := definitions.Informer().HasSyncedChecker().Done()
-	err := main.AddPostStartHook("pintle/custom-resources", func(ctx genericapiserver.PostStartHookContext) error {
+	err := main.AddPostStartHook("crd-informer-synced", func(ctx genericapiserver.PostStartHookContext) error {
 		select {
 		case <-synced:
 			close(complete)

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	"k8s.io/apiserver/pkg/server/healthz"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	restclient "k8s.io/client-go/rest"
 
@@ -102,6 +104,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.outer.AddBootSequenceHealthChecks(healthz.NamedCheck("autoregister-completion", closedCheck(registered))); err != nil {
+		return nil, err
+	}
 	registerMetrics(cfg.Registry)
 	s.prepared = s.outer.PrepareRun()
 	return s, nil
@@ -123,6 +128,18 @@ func (s *Server) aggregate(main *genericapiserver.Config, cfg *Config, custom *c
 		return nil, err
 	}
 	return aggregator.register(cfg, custom)
+}
+
+// closedCheck is healthy once done is closed.
+func closedCheck(done <-chan struct{}) func(*http.Request) error {
+	return func(*http.Request) error {
+		select {
+		case <-done:
+			return nil
+		default:
+			return errors.New("not all that is built in is announced yet")
+		}
+	}
 }
 
 func closed() <-chan struct{} {

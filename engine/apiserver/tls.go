@@ -25,6 +25,13 @@ func secureServing(cfg *Config) (*genericapiserver.SecureServingInfo, error) {
 		}
 		info.ClientCA = ca
 	}
+	if h := cfg.Filters.RequestHeader; h != nil {
+		if info.ClientCA == nil {
+			info.ClientCA = h.CAContentProvider
+		} else {
+			info.ClientCA = dynamiccertificates.NewUnionCAContentProvider(info.ClientCA, h.CAContentProvider)
+		}
+	}
 	return info, nil
 }
 

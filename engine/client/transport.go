@@ -37,6 +37,12 @@ func Authenticator() authenticator.Request {
 	})
 }
 
+// InProcess tells the requests that the in-process transport made.
+func InProcess(ctx context.Context) bool {
+	_, ok := ctx.Value(identityKey{}).(user.Info)
+	return ok
+}
+
 // RESTConfig returns a configuration for client-go's clients, over the in-process
 // transport, with this client's identity.
 func (c *Client) RESTConfig() *rest.Config {

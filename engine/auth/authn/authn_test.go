@@ -92,7 +92,7 @@ func TestWhoIsAsking(t *testing.T) {
 		"bad token for health": {req: bearer("/readyz", "nonsense"), fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resp, ok, err := auth.AuthenticateRequest(tc.req)
+			resp, ok, err := auth.Request.AuthenticateRequest(tc.req)
 			if (err != nil) != tc.fails || ok != (tc.user != "") {
 				t.Fatalf("ok %v, error %v", ok, err)
 			}

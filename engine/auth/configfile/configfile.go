@@ -57,5 +57,7 @@ func Watch(ctx context.Context, path string, last []byte, apply func(context.Con
 		}
 		last = data
 		log.Info("a configuration file was reloaded", "name", path)
-	}, func(err error) { log.Error("a configuration file cannot be watched; it is read every minute", "name", path, "err", err) })
+	}, func(err error) {
+		log.Error("a configuration file cannot be watched; it is read every minute", "name", path, "err", err)
+	})
 }
