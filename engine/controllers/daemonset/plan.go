@@ -5,6 +5,7 @@ package daemonset
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -75,6 +76,7 @@ func Plan(o Observed) reconcile.Result {
 	p.update, actions = history.Sync(history.Owner{
 		Object: o.Set, Kind: Kind, Selector: o.Set.Spec.Selector.MatchLabels, Template: &o.Set.Spec.Template,
 		Limit: o.Set.Spec.RevisionHistoryLimit, Collisions: o.Set.Status.CollisionCount,
+		HashLabel: appsv1.DefaultDaemonSetUniqueLabelKey,
 	}, o.Revisions, inUse)
 	p.Add(actions...)
 	if o.Set.DeletionTimestamp == nil {
@@ -188,7 +190,7 @@ func share(of *intstr.IntOrString, wanted int) int {
 	return n
 }
 
-func (p *plan) hash() string { return p.update.Labels[history.HashLabel] }
+func (p *plan) hash() string { return strings.TrimPrefix(p.update.Name, p.set.Name+"-") }
 
 func (p *plan) updated(pod *corev1.Pod) bool {
 	return pod.Labels[appsv1.ControllerRevisionHashLabelKey] == p.hash()

@@ -22,9 +22,6 @@ import (
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
-// HashLabel marks a revision with the hash of its data.
-const HashLabel = "controller.kubernetes.io/hash"
-
 // Owner is whose history it is.
 type Owner struct {
 	Object     metav1.Object
@@ -33,6 +30,9 @@ type Owner struct {
 	Template   *corev1.PodTemplateSpec
 	Limit      *int32
 	Collisions *int32
+	// HashLabel names the label that marks a revision with the hash of its data:
+	// each kind has its own.
+	HashLabel string
 }
 
 // Sync finds the revision of the owner's template among those it has, or makes
@@ -105,7 +105,7 @@ func (o Owner) revision(number int64) *appsv1.ControllerRevision {
 	for k, v := range o.Selector {
 		labels[k] = v
 	}
-	labels[HashLabel] = hash
+	labels[o.HashLabel] = hash
 	return &appsv1.ControllerRevision{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: o.Object.GetNamespace(), Name: o.Object.GetName() + "-" + hash, Labels: labels,

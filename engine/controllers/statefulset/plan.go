@@ -122,6 +122,7 @@ func (p *plan) revisions(all []*appsv1.ControllerRevision) {
 	p.update, actions = history.Sync(history.Owner{
 		Object: p.set, Kind: Kind, Selector: p.set.Spec.Selector.MatchLabels, Template: &p.set.Spec.Template,
 		Limit: p.set.Spec.RevisionHistoryLimit, Collisions: p.set.Status.CollisionCount,
+		HashLabel: "controller.kubernetes.io/hash",
 	}, all, inUse)
 	p.Add(actions...)
 	p.current = p.update
