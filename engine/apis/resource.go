@@ -73,6 +73,12 @@ type Rules struct {
 	WarningsOnCreate func(ctx context.Context, obj runtime.Object) []string
 	WarningsOnUpdate func(ctx context.Context, obj, old runtime.Object) []string
 
+	// DeclaredOptions are the features that the tags of the type name, and whether
+	// they are on. DeclaredPaths make paths of rules and of tags comparable where
+	// they differ.
+	DeclaredOptions map[string]bool
+	DeclaredPaths   []field.NormalizationRule
+
 	// CreateOnUpdate allows PUT to create (Lease, for example).
 	CreateOnUpdate bool
 	// ForbidUnconditionalUpdate refuses a PUT without a resourceVersion.

@@ -29,14 +29,14 @@ func (r *Registry) addByHand(cfg Config) error {
 		// deletion either.
 		r.serve(core, "namespaces/status", newStatusREST(namespaces))
 		r.serve(core, "namespaces", &namespaceREST{namespaces})
-		r.serve(core, "namespaces/finalize", &finalizeREST{newPartREST(namespaces, finalizeStrategy{namespaces.strategy})})
+		r.serve(core, "namespaces/finalize", &finalizeREST{newPartREST(namespaces, finalizeStrategy{namespaces.strategy.of("finalize")})})
 	}
 	if accounts, ok := r.stores[core.WithResource("serviceaccounts")]; ok {
 		r.serve(core, "serviceaccounts/token", &tokenREST{accounts: accounts, hooks: r.hooks.Load})
 	}
 	certificates := certificatesv1.SchemeGroupVersion
 	if requests, ok := r.stores[certificates.WithResource("certificatesigningrequests")]; ok {
-		r.serve(certificates, "certificatesigningrequests/approval", newPartREST(requests, approvalStrategy{requests.strategy}))
+		r.serve(certificates, "certificatesigningrequests/approval", newPartREST(requests, approvalStrategy{requests.strategy.of("approval")}))
 	}
 	r.serve(core, "componentstatuses", componentStatuses{})
 	r.addReviews()

@@ -25,8 +25,8 @@ func (r *Registry) addPods(pods *REST) {
 	r.serve(v1, "pods/eviction", &evictionREST{
 		pods: pods, budgets: r.stores[policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets")],
 	})
-	r.serve(v1, "pods/ephemeralcontainers", newPartREST(pods, ephemeralStrategy{podPartStrategy{pods.strategy}}))
-	r.serve(v1, "pods/resize", newPartREST(pods, resizeStrategy{podPartStrategy{pods.strategy}}))
+	r.serve(v1, "pods/ephemeralcontainers", newPartREST(pods, ephemeralStrategy{podPartStrategy{pods.strategy.of("ephemeralcontainers")}}))
+	r.serve(v1, "pods/resize", newPartREST(pods, resizeStrategy{podPartStrategy{pods.strategy.of("resize")}}))
 	agent := agentProxy{pods: pods, nodes: r.stores[v1.WithResource("nodes")], hooks: r.hooks.Load}
 	r.serve(v1, "pods/log", &logREST{agent})
 	r.serve(v1, "pods/exec", &execREST{agent})

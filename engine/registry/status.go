@@ -24,7 +24,7 @@ var (
 )
 
 func newStatusREST(s *REST) *partREST {
-	return newPartREST(s, statusStrategy{s.strategy})
+	return newPartREST(s, statusStrategy{s.strategy.of("status")})
 }
 
 func newPartREST(s *REST, st rest.UpdateResetFieldsStrategy) *partREST {

@@ -17,11 +17,11 @@ import (
 func controllerRevisions() apis.Resource {
 	rules := apis.TypedRules[*appsv1.ControllerRevision]{
 		Validate: func(_ context.Context, r *appsv1.ControllerRevision) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&r.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&r.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 			return append(errs, validateRevision(r)...)
 		},
 		ValidateUpdate: func(_ context.Context, r, old *appsv1.ControllerRevision) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
 			errs = append(errs, validateRevision(r)...)
 			return append(errs, validation.ValidateImmutableField(r.Data, old.Data, field.NewPath("data"))...)
 		},

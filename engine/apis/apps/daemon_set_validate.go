@@ -9,15 +9,17 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis/core"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validateDaemonSet(_ context.Context, d *appsv1.DaemonSet) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&d.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&d.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	return append(errs, validateDaemonSetSpec(&d.Spec, specPath)...)
 }
 
 func validateDaemonSetUpdate(_ context.Context, d, old *appsv1.DaemonSet) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateDaemonSetSpec(&d.Spec, specPath)...)
 	return append(errs, validation.ValidateImmutableField(d.Spec.Selector, old.Spec.Selector, specPath.Child("selector"))...)
 }
@@ -66,7 +68,7 @@ func validateRollingDaemonSet(r *appsv1.RollingUpdateDaemonSet, at *field.Path) 
 }
 
 func validateDaemonSetStatusUpdate(_ context.Context, d, old *appsv1.DaemonSet) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
 	s := &d.Status
 	for _, f := range []struct {
 		name  string

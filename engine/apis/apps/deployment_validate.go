@@ -9,15 +9,17 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis/core"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validateDeployment(_ context.Context, d *appsv1.Deployment) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&d.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&d.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	return append(errs, validateDeploymentSpec(&d.Spec, specPath)...)
 }
 
 func validateDeploymentUpdate(_ context.Context, d, old *appsv1.Deployment) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateDeploymentSpec(&d.Spec, specPath)...)
 	return append(errs, validation.ValidateImmutableField(d.Spec.Selector, old.Spec.Selector, specPath.Child("selector"))...)
 }
@@ -70,7 +72,7 @@ func validateRollingDeployment(r *appsv1.RollingUpdateDeployment, at *field.Path
 }
 
 func validateDeploymentStatusUpdate(_ context.Context, d, old *appsv1.Deployment) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
 	s := &d.Status
 	errs = append(errs, core.ValidateNotNegative(s.UpdatedReplicas, statusPath.Child("updatedReplicas"))...)
 	errs = append(errs, core.ValidateNotNegative(s.UnavailableReplicas, statusPath.Child("unavailableReplicas"))...)

@@ -9,15 +9,17 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis/core"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validateReplicaSet(_ context.Context, r *appsv1.ReplicaSet) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&r.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&r.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	return append(errs, validateReplicaSetSpec(&r.Spec, specPath)...)
 }
 
 func validateReplicaSetUpdate(_ context.Context, r, old *appsv1.ReplicaSet) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateReplicaSetSpec(&r.Spec, specPath)...)
 	return append(errs, validation.ValidateImmutableField(r.Spec.Selector, old.Spec.Selector, specPath.Child("selector"))...)
 }
@@ -32,7 +34,7 @@ func validateReplicaSetSpec(spec *appsv1.ReplicaSetSpec, at *field.Path) field.E
 }
 
 func validateReplicaSetStatusUpdate(_ context.Context, r, old *appsv1.ReplicaSet) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
 	return append(errs, core.ReplicaCounts{
 		Replicas: r.Status.Replicas, FullyLabeled: r.Status.FullyLabeledReplicas, Ready: r.Status.ReadyReplicas,
 		Available: r.Status.AvailableReplicas, ObservedGeneration: r.Status.ObservedGeneration,

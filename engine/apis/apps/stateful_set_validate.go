@@ -11,13 +11,15 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis/core"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 const statefulSetFieldsThatMayChange = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', " +
 	"'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
 
 func validateStatefulSet(_ context.Context, s *appsv1.StatefulSet) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&s.ObjectMeta, true, validation.NameIsDNSLabel, metadata)
+	errs := apis.ValidateMeta(&s.ObjectMeta, true, validation.NameIsDNSLabel, metadata)
 	errs = append(errs, validateStatefulSetSpec(&s.Spec, specPath)...)
 	if s.Spec.ServiceName != "" {
 		errs = append(errs, core.ValidateDNS1123Subdomain(s.Spec.ServiceName, specPath.Child("serviceName"))...)
@@ -26,7 +28,7 @@ func validateStatefulSet(_ context.Context, s *appsv1.StatefulSet) field.ErrorLi
 }
 
 func validateStatefulSetUpdate(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateStatefulSetSpec(&s.Spec, specPath)...)
 	rest := s.Spec
 	rest.Replicas, rest.Template, rest.UpdateStrategy = old.Spec.Replicas, old.Spec.Template, old.Spec.UpdateStrategy
@@ -108,7 +110,7 @@ func validateRetention(p appsv1.PersistentVolumeClaimRetentionPolicyType, at *fi
 }
 
 func validateStatefulSetStatusUpdate(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 	st := &s.Status
 	errs = append(errs, core.ReplicaCounts{
 		Replicas: st.Replicas, Ready: st.ReadyReplicas, Available: st.AvailableReplicas, ObservedGeneration: st.ObservedGeneration,

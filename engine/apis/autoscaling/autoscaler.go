@@ -39,6 +39,7 @@ func horizontalPodAutoscalers() apis.Resource {
 		ValidateUpdate:       validateAutoscalerUpdate,
 		ValidateStatusUpdate: validateAutoscalerStatusUpdate,
 	}.Rules()
+	rules.DeclaredOptions = map[string]bool{"HPAScaleToZero": true}
 	return apis.Resource{
 		GVK: autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"), Plural: "horizontalpodautoscalers", Singular: "horizontalpodautoscaler",
 		ShortNames: []string{"hpa"}, Categories: []string{"all"}, Namespaced: true,

@@ -11,6 +11,8 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 const (
@@ -24,17 +26,17 @@ var (
 )
 
 func validateAutoscaler(h *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&h.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&h.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	return append(errs, validateSpec(&h.Spec, specPath)...)
 }
 
 func validateAutoscalerUpdate(_ context.Context, h, old *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&h.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&h.ObjectMeta, &old.ObjectMeta, metadata)
 	return append(errs, validateSpec(&h.Spec, specPath)...)
 }
 
 func validateAutoscalerStatusUpdate(_ context.Context, h, old *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&h.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&h.ObjectMeta, &old.ObjectMeta, metadata)
 	at := field.NewPath("status")
 	errs = append(errs, validation.ValidateNonnegativeField(int64(h.Status.CurrentReplicas), at.Child("currentReplicas"))...)
 	return append(errs, validation.ValidateNonnegativeField(int64(h.Status.DesiredReplicas), at.Child("desiredReplicas"))...)

@@ -7,7 +7,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -30,11 +29,12 @@ func cronJobs() apis.Resource {
 		Validate:               validateCronJob,
 		ValidateUpdate:         validateCronJobUpdate,
 		ValidateStatusUpdate: func(_ context.Context, c, old *batchv1.CronJob) field.ErrorList {
-			return validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+			return apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 		},
 		WarningsOnCreate: func(_ context.Context, c *batchv1.CronJob) []string { return cronJobWarnings(c, nil) },
 		WarningsOnUpdate: func(_ context.Context, c, old *batchv1.CronJob) []string { return cronJobWarnings(c, old) },
 	}.Rules()
+	rules.DeclaredOptions = map[string]bool{"WorkloadWithJob": false}
 	return apis.Resource{
 		GVK: kind("CronJob"), Plural: "cronjobs", Singular: "cronjob", ShortNames: []string{"cj"}, Categories: []string{"all"}, Namespaced: true,
 		New:       func() runtime.Object { return &batchv1.CronJob{} },

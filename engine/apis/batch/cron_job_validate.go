@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis/core"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 // maxCronJobName leaves room for the time that job names end with.
@@ -21,7 +23,7 @@ const maxCronJobName = 52
 var concurrencyPolicies = []batchv1.ConcurrencyPolicy{batchv1.AllowConcurrent, batchv1.ForbidConcurrent, batchv1.ReplaceConcurrent}
 
 func validateCronJob(_ context.Context, c *batchv1.CronJob) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, validateCronJobSpec(&c.Spec, nil, specPath)...)
 	if len(c.Name) > maxCronJobName {
 		errs = append(errs, field.Invalid(metadata.Child("name"), c.Name, "must be no more than 52 characters"))
@@ -30,7 +32,7 @@ func validateCronJob(_ context.Context, c *batchv1.CronJob) field.ErrorList {
 }
 
 func validateCronJobUpdate(_ context.Context, c, old *batchv1.CronJob) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 	return append(errs, validateCronJobSpec(&c.Spec, &old.Spec, specPath)...)
 }
 

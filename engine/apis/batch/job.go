@@ -22,6 +22,7 @@ func jobs() apis.Resource {
 		WarningsOnCreate:       jobCreateWarnings,
 		WarningsOnUpdate:       jobUpdateWarnings,
 	}.Rules()
+	rules.DeclaredOptions = map[string]bool{"WorkloadWithJob": false}
 	rules.DefaultOrphan = true
 	return apis.Resource{
 		GVK: kind("Job"), Plural: "jobs", Singular: "job", Categories: []string{"all"}, Namespaced: true,

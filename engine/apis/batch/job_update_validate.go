@@ -11,10 +11,12 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis/core"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validateJobUpdate(_ context.Context, j, old *batchv1.Job) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&j.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&j.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateJobSpec(&j.Spec, specPath)...)
 	errs = append(errs, validateCompletionsUpdate(&j.Spec, &old.Spec)...)
 	fixed := func(now, was any, name string) {
@@ -85,7 +87,7 @@ func sameResources(into, from []corev1.Container) {
 }
 
 func validateJobStatusUpdate(_ context.Context, j, old *batchv1.Job) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&j.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&j.ObjectMeta, &old.ObjectMeta, metadata)
 	s := &j.Status
 	for _, f := range []struct {
 		name  string

@@ -16,6 +16,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis/core"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 var (
@@ -32,7 +34,7 @@ const (
 )
 
 func validateJob(_ context.Context, j *batchv1.Job) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&j.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&j.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, validateGeneratedSelector(j)...)
 	errs = append(errs, validateJobSpec(&j.Spec, specPath)...)
 	if !indexed(&j.Spec) || ptr.Deref(j.Spec.Completions, 0) == 0 {

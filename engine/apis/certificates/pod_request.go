@@ -40,14 +40,14 @@ func podCertificateRequests() apis.Resource {
 			return validatePodRequest(r)
 		},
 		ValidateUpdate: func(_ context.Context, r, old *certificatesv1.PodCertificateRequest) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
 			if !equality.Semantic.DeepEqual(r.Spec, old.Spec) {
 				errs = append(errs, field.Invalid(specPath, field.OmitValueType{}, "field is immutable"))
 			}
 			return errs
 		},
 		ValidateStatusUpdate: func(_ context.Context, r, old *certificatesv1.PodCertificateRequest) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
 			if old.Status.CertificateChain != "" && r.Status.CertificateChain != old.Status.CertificateChain {
 				errs = append(errs, field.Invalid(field.NewPath("status", "certificateChain"), field.OmitValueType{}, "field is immutable"))
 			} else if r.Status.CertificateChain != "" {
@@ -93,7 +93,7 @@ func podRequestState(r *certificatesv1.PodCertificateRequest) string {
 }
 
 func validatePodRequest(r *certificatesv1.PodCertificateRequest) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&r.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&r.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, validateSignerName(r.Spec.SignerName, specPath.Child("signerName"))...)
 	for _, f := range []struct{ name, value string }{
 		{"podName", r.Spec.PodName}, {"serviceAccountName", r.Spec.ServiceAccountName}, {"nodeName", string(r.Spec.NodeName)},

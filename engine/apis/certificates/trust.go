@@ -25,7 +25,7 @@ func clusterTrustBundles() apis.Resource {
 			return validateBundle(b)
 		},
 		ValidateUpdate: func(_ context.Context, b, old *certificatesv1.ClusterTrustBundle) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, metadata)
 			errs = append(errs, validateBundle(b)...)
 			return append(errs, validation.ValidateImmutableField(b.Spec.SignerName, old.Spec.SignerName, specPath.Child("signerName"))...)
 		},
@@ -62,7 +62,7 @@ func validateBundle(b *certificatesv1.ClusterTrustBundle) field.ErrorList {
 		}
 		return validation.NameIsDNSSubdomain(rest, generated)
 	}
-	errs := validation.ValidateObjectMeta(&b.ObjectMeta, false, name, metadata)
+	errs := apis.ValidateMeta(&b.ObjectMeta, false, name, metadata)
 	if b.Spec.SignerName != "" {
 		errs = append(errs, validateSignerName(b.Spec.SignerName, specPath.Child("signerName"))...)
 	}

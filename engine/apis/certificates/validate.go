@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 var knownUsages = []certificatesv1.KeyUsage{
@@ -32,7 +34,7 @@ const (
 )
 
 func validateCreate(_ context.Context, r *csr) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&r.ObjectMeta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := apis.ValidateMeta(&r.ObjectMeta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	spec := field.NewPath("spec")
 	if len(r.Spec.Request) == 0 {
 		errs = append(errs, field.Required(spec.Child("request"), ""))
@@ -103,14 +105,14 @@ func validateSignerName(name string, at *field.Path) field.ErrorList {
 }
 
 func validateUpdate(_ context.Context, r, old *csr) field.ErrorList {
-	return validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	return apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 }
 
 // validateStatusUpdate serves the status and the approval endpoint: conditions are
 // well formed, an approval is never taken back, a certificate is PEM and, once
 // issued, stays.
 func validateStatusUpdate(_ context.Context, r, old *csr) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	at := field.NewPath("status", "conditions")
 	seen := map[certificatesv1.RequestConditionType]bool{}
 	for i, c := range r.Status.Conditions {

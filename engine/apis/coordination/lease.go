@@ -17,11 +17,11 @@ import (
 func leases() apis.Resource {
 	rules := apis.TypedRules[*coordinationv1.Lease]{
 		Validate: func(_ context.Context, l *coordinationv1.Lease) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&l.ObjectMeta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
+			errs := apis.ValidateMeta(&l.ObjectMeta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 			return append(errs, validateLeaseSpec(&l.Spec, field.NewPath("spec"))...)
 		},
 		ValidateUpdate: func(_ context.Context, l, old *coordinationv1.Lease) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&l.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+			errs := apis.ValidateMetaUpdate(&l.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 			return append(errs, validateLeaseSpec(&l.Spec, field.NewPath("spec"))...)
 		},
 	}.Rules()

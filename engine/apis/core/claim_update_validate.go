@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func prepareClaimCreate(_ context.Context, c *corev1.PersistentVolumeClaim) {
@@ -34,7 +36,7 @@ func normalizeDataSources(spec *corev1.PersistentVolumeClaimSpec) {
 }
 
 func validateClaim(c *corev1.PersistentVolumeClaim) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, ValidateClaimSpec(&c.Spec, specPath)...)
 	ds, ref := c.Spec.DataSource, c.Spec.DataSourceRef
 	if ds != nil && ref != nil && (ptr.Deref(ds.APIGroup, "") != ptr.Deref(ref.APIGroup, "") || ds.Kind != ref.Kind || ds.Name != ref.Name) {
@@ -46,7 +48,7 @@ func validateClaim(c *corev1.PersistentVolumeClaim) field.ErrorList {
 // validateClaimUpdate lets a claim be bound, grow, and get a class it was
 // created without; the rest of its spec stays.
 func validateClaimUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateClaim(c)...)
 	rest, before := c.Spec.DeepCopy(), old.Spec.DeepCopy()
 	if before.VolumeName == "" {
@@ -73,7 +75,7 @@ func validateClaimUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim
 }
 
 func validateClaimStatusUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 	if c.ResourceVersion == "" {
 		errs = append(errs, field.Required(field.NewPath("resourceVersion"), ""))
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -20,7 +19,7 @@ func endpoints() apis.Resource {
 		Default:  defaultEndpoints,
 		Validate: func(_ context.Context, e *corev1.Endpoints) field.ErrorList { return validateEndpoints(e) },
 		ValidateUpdate: func(_ context.Context, e, old *corev1.Endpoints) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, metadata)
 			return append(errs, validateEndpoints(e)...)
 		},
 	}.Rules()

@@ -5,10 +5,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validateEndpoints(e *corev1.Endpoints) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&e.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&e.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	for i := range e.Subsets {
 		errs = append(errs, validateSubset(&e.Subsets[i], field.NewPath("subsets").Index(i))...)
 	}

@@ -11,6 +11,8 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 const (
@@ -30,7 +32,7 @@ func validateEventCreate(ctx context.Context, e *corev1.Event) field.ErrorList {
 	if !isNew {
 		return errs
 	}
-	errs = append(errs, validation.ValidateObjectMeta(&e.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)...)
+	errs = append(errs, apis.ValidateMeta(&e.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)...)
 	errs = append(errs, validateSeries(e)...)
 	if e.EventTime.IsZero() {
 		errs = append(errs, field.Required(field.NewPath("eventTime"), ""))
@@ -56,7 +58,7 @@ func validateEventUpdate(ctx context.Context, e, old *corev1.Event) field.ErrorL
 	if !isNew {
 		return errs
 	}
-	errs = append(errs, validation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, metadata)...)
+	errs = append(errs, apis.ValidateMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, metadata)...)
 	if e.Series != nil && !equality.Semantic.DeepEqual(e.Series, old.Series) {
 		errs = append(errs, validateSeries(e)...)
 	}

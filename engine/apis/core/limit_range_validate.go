@@ -11,10 +11,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validateLimitRange(l *corev1.LimitRange) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&l.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&l.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	seen := sets.New[corev1.LimitType]()
 	for i := range l.Spec.Limits {
 		item, at := &l.Spec.Limits[i], specPath.Child("limits").Index(i)

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 // prepareNamespaceCreate adds the finalizer that empties a namespace on deletion.
@@ -26,7 +28,7 @@ func prepareNamespaceUpdate(_ context.Context, n, old *corev1.Namespace) {
 func prepareNamespaceStatusUpdate(_ context.Context, n, old *corev1.Namespace) { n.Spec = old.Spec }
 
 func validateNamespace(_ context.Context, n *corev1.Namespace) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&n.ObjectMeta, false, validation.ValidateNamespaceName, metadata)
+	errs := apis.ValidateMeta(&n.ObjectMeta, false, validation.ValidateNamespaceName, metadata)
 	for _, f := range n.Spec.Finalizers {
 		errs = append(errs, invalidEach(field.NewPath("spec", "finalizers"), f, utilvalidation.IsQualifiedName(string(f)))...)
 	}
@@ -34,11 +36,11 @@ func validateNamespace(_ context.Context, n *corev1.Namespace) field.ErrorList {
 }
 
 func validateNamespaceUpdate(_ context.Context, n, old *corev1.Namespace) field.ErrorList {
-	return validation.ValidateObjectMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadata)
+	return apis.ValidateMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadata)
 }
 
 func validateNamespaceStatusUpdate(_ context.Context, n, old *corev1.Namespace) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadata)
 	at := field.NewPath("status", "Phase")
 	if n.DeletionTimestamp.IsZero() {
 		if n.Status.Phase != corev1.NamespaceActive {

@@ -26,6 +26,7 @@ func nodes() apis.Resource {
 		WarningsOnCreate:       nodeWarnings,
 		WarningsOnUpdate:       func(ctx context.Context, n, _ *corev1.Node) []string { return nodeWarnings(ctx, n) },
 	}.Rules()
+	rules.DeclaredOptions = map[string]bool{"InPlacePodVerticalScalingSchedulerPreemption": false}
 	return apis.Resource{
 		GVK: kind("Node"), Plural: "nodes", Singular: "node", ShortNames: []string{"no"},
 		New:       func() runtime.Object { return &corev1.Node{} },

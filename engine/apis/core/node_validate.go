@@ -13,6 +13,8 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 // prepareNodeCreate keeps the status: a node registers with what it offers.
@@ -29,7 +31,7 @@ func prepareNodeUpdate(_ context.Context, n, old *corev1.Node) {
 func prepareNodeStatusUpdate(_ context.Context, n, old *corev1.Node) { n.Spec = old.Spec }
 
 func validateNode(n *corev1.Node) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&n.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&n.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, validateTaints(n.Spec.Taints, specPath.Child("taints"))...)
 	errs = append(errs, validateNodeAmounts(n)...)
 	cidrsAt := specPath.Child("podCIDRs")
@@ -84,7 +86,7 @@ func validateTaints(taints []corev1.Taint, at *field.Path) field.ErrorList {
 }
 
 func validateNodeUpdate(_ context.Context, n, old *corev1.Node) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateNode(n)...)
 	if len(old.Spec.PodCIDRs) > 0 && !slices.Equal(old.Spec.PodCIDRs, n.Spec.PodCIDRs) {
 		errs = append(errs, field.Forbidden(specPath.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
@@ -102,7 +104,7 @@ func validateNodeUpdate(_ context.Context, n, old *corev1.Node) field.ErrorList 
 }
 
 func validateNodeStatusUpdate(_ context.Context, n, old *corev1.Node) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateNodeAmounts(n)...)
 	seen := sets.New[corev1.NodeAddress]()
 	for i, a := range n.Status.Addresses {

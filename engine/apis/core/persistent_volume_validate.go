@@ -11,11 +11,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validatePersistentVolume(v *corev1.PersistentVolume) field.ErrorList {
 	spec := &v.Spec
-	errs := validation.ValidateObjectMeta(&v.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&v.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, validateAccessModes(spec.AccessModes, "", specPath.Child("accessModes"))...)
 	errs = append(errs, validateCapacity(spec.Capacity, specPath.Child("capacity"))...)
 	policyAt := specPath.Child("persistentVolumeReclaimPolicy")
@@ -106,7 +108,7 @@ func validateVolumeBacking(spec *corev1.PersistentVolumeSpec) field.ErrorList {
 }
 
 func validatePersistentVolumeUpdate(_ context.Context, v, old *corev1.PersistentVolume) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&v.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&v.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validatePersistentVolume(v)...)
 	now, was := v.Spec.PersistentVolumeSource, old.Spec.PersistentVolumeSource
 	if now.CSI != nil && was.CSI != nil && was.CSI.ControllerExpandSecretRef == nil {
@@ -125,7 +127,7 @@ func validatePersistentVolumeUpdate(_ context.Context, v, old *corev1.Persistent
 }
 
 func validateVersionedStatus(v, old *corev1.PersistentVolume) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&v.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&v.ObjectMeta, &old.ObjectMeta, metadata)
 	if v.ResourceVersion == "" {
 		errs = append(errs, field.Required(field.NewPath("resourceVersion"), ""))
 	}

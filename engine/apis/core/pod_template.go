@@ -21,11 +21,11 @@ func podTemplates() apis.Resource {
 		PrepareForCreate: create,
 		PrepareForUpdate: update,
 		Validate: func(_ context.Context, t *corev1.PodTemplate) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&t.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&t.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 			return append(errs, ValidatePodTemplate(&t.Template, field.NewPath("template"))...)
 		},
 		ValidateUpdate: func(_ context.Context, t, old *corev1.PodTemplate) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&t.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&t.ObjectMeta, &old.ObjectMeta, metadata)
 			return append(errs, ValidatePodTemplate(&t.Template, field.NewPath("template"))...)
 		},
 	}.Rules()

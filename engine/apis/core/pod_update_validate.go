@@ -7,11 +7,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 const podFieldsThatMayChange = "pod updates may not change fields other than " +
@@ -22,7 +23,7 @@ const podFieldsThatMayChange = "pod updates may not change fields other than " +
 const onlyAdditions = "only additions are allowed (no mutations or deletions)"
 
 func validatePodUpdate(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, ValidatePod(pod)...)
 	if len(pod.Spec.Containers) != len(old.Spec.Containers) {
 		return append(errs, field.Forbidden(specPath.Child("containers"), "pod updates may not add or remove containers"))

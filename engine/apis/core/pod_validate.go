@@ -7,13 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 var specPath = field.NewPath("spec")
 
 // ValidatePod checks a pod as its creation does, and so again on every update.
 func ValidatePod(pod *corev1.Pod) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	return append(errs, validatePodSpec(&pod.Spec, true, specPath)...)
 }
 
@@ -29,7 +31,7 @@ func validatePodCreate(_ context.Context, pod *corev1.Pod) field.ErrorList {
 }
 
 func validatePodStatusUpdate(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadata)
 	at := field.NewPath("status")
 	if n := pod.Status.NominatedNodeName; n != "" {
 		errs = append(errs, invalidEach(at.Child("nominatedNodeName"), n, validation.NameIsDNSSubdomain(n, false))...)

@@ -12,10 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validateQuota(q *corev1.ResourceQuota) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&q.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&q.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, validateQuotaAmounts(q.Spec.Hard, specPath.Child("hard"))...)
 	scopesAt := specPath.Child("scopes")
 	known := []corev1.ResourceQuotaScope{
@@ -84,7 +86,7 @@ func validateQuotaResourceName(name corev1.ResourceName, at *field.Path) field.E
 }
 
 func validateQuotaUpdate(_ context.Context, q, old *corev1.ResourceQuota) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&q.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&q.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateQuota(q)...)
 	if !sets.New(q.Spec.Scopes...).Equal(sets.New(old.Spec.Scopes...)) {
 		errs = append(errs, field.Invalid(specPath.Child("scopes"), q.Spec.Scopes, immutable))
@@ -96,7 +98,7 @@ func validateQuotaUpdate(_ context.Context, q, old *corev1.ResourceQuota) field.
 }
 
 func validateQuotaStatusUpdate(_ context.Context, q, old *corev1.ResourceQuota) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&q.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&q.ObjectMeta, &old.ObjectMeta, metadata)
 	if q.ResourceVersion == "" {
 		errs = append(errs, field.Required(field.NewPath("resourceVersion"), ""))
 	}

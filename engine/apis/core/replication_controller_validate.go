@@ -7,10 +7,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 func validateReplicationController(rc *corev1.ReplicationController) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&rc.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&rc.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, ValidateNotNegative(rc.Spec.MinReadySeconds, specPath.Child("minReadySeconds"))...)
 	if len(rc.Spec.Selector) == 0 {
 		errs = append(errs, field.Required(specPath.Child("selector"), ""))
@@ -28,12 +30,12 @@ func validateReplicationController(rc *corev1.ReplicationController) field.Error
 }
 
 func validateReplicationControllerUpdate(_ context.Context, rc, old *corev1.ReplicationController) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta, metadata)
 	return append(errs, validateReplicationController(rc)...)
 }
 
 func validateReplicationControllerStatusUpdate(_ context.Context, rc, old *corev1.ReplicationController) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta, metadata)
 	return append(errs, ReplicaCounts{
 		Replicas: rc.Status.Replicas, FullyLabeled: rc.Status.FullyLabeledReplicas, Ready: rc.Status.ReadyReplicas,
 		Available: rc.Status.AvailableReplicas, ObservedGeneration: rc.Status.ObservedGeneration,

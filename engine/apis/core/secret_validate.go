@@ -11,6 +11,8 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 // prepareSecretUpdate keeps the type of a secret when the update leaves it out.
@@ -21,7 +23,7 @@ func prepareSecretUpdate(_ context.Context, s, old *corev1.Secret) {
 }
 
 func validateSecret(s *corev1.Secret) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&s.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&s.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	dataAt := field.NewPath("data")
 	total := 0
 	for key, value := range s.Data {
@@ -82,7 +84,7 @@ func validateJSONKey(s *corev1.Secret, key string, at *field.Path) field.ErrorLi
 }
 
 func validateSecretUpdate(_ context.Context, s, old *corev1.Secret) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validation.ValidateImmutableField(s.Type, old.Type, field.NewPath("type"))...)
 	if ptr.Deref(old.Immutable, false) {
 		if !ptr.Deref(s.Immutable, false) {
@@ -107,7 +109,7 @@ func secretWarnings(s *corev1.Secret) []string {
 }
 
 func validateConfigMap(c *corev1.ConfigMap) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	total := 0
 	dataAt, binaryAt := field.NewPath("data"), field.NewPath("binaryData")
 	for key, value := range c.Data {
@@ -128,7 +130,7 @@ func validateConfigMap(c *corev1.ConfigMap) field.ErrorList {
 }
 
 func validateConfigMapUpdate(_ context.Context, c, old *corev1.ConfigMap) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 	if ptr.Deref(old.Immutable, false) {
 		const text = "field is immutable when `immutable` is set"
 		if !ptr.Deref(c.Immutable, false) {

@@ -16,11 +16,11 @@ func serviceAccounts() apis.Resource {
 		PrepareForCreate: func(_ context.Context, s *corev1.ServiceAccount) { cleanSecretReferences(s) },
 		PrepareForUpdate: func(_ context.Context, s, _ *corev1.ServiceAccount) { cleanSecretReferences(s) },
 		Validate: func(_ context.Context, s *corev1.ServiceAccount) field.ErrorList {
-			return validation.ValidateObjectMeta(&s.ObjectMeta, true, validation.ValidateServiceAccountName, metadata)
+			return apis.ValidateMeta(&s.ObjectMeta, true, validation.ValidateServiceAccountName, metadata)
 		},
 		ValidateUpdate: func(_ context.Context, s, old *corev1.ServiceAccount) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
-			return append(errs, validation.ValidateObjectMeta(&s.ObjectMeta, true, validation.ValidateServiceAccountName, metadata)...)
+			errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+			return append(errs, apis.ValidateMeta(&s.ObjectMeta, true, validation.ValidateServiceAccountName, metadata)...)
 		},
 		WarningsOnCreate: func(_ context.Context, s *corev1.ServiceAccount) []string { return serviceAccountWarnings(s) },
 		WarningsOnUpdate: func(_ context.Context, s, _ *corev1.ServiceAccount) []string { return serviceAccountWarnings(s) },

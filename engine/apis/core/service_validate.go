@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 const (
@@ -26,7 +27,7 @@ func validateServiceCreate(_ context.Context, s *corev1.Service) field.ErrorList
 }
 
 func validateServiceUpdate(_ context.Context, s, old *corev1.Service) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateAddressesKept(s, old)...)
 	wasLB, isLB := old.Spec.Type == corev1.ServiceTypeLoadBalancer, s.Spec.Type == corev1.ServiceTypeLoadBalancer
 	if wasLB && isLB && !samePtr(old.Spec.LoadBalancerClass, s.Spec.LoadBalancerClass) {
@@ -55,7 +56,7 @@ func validateAddressesKept(s, old *corev1.Service) field.ErrorList {
 
 func validateService(s *corev1.Service) field.ErrorList {
 	spec := &s.Spec
-	errs := validation.ValidateObjectMeta(&s.ObjectMeta, true, ServiceNameMessages, metadata)
+	errs := apis.ValidateMeta(&s.ObjectMeta, true, ServiceNameMessages, metadata)
 	headless := isHeadless(spec)
 	if len(spec.Ports) == 0 && !headless && spec.Type != corev1.ServiceTypeExternalName {
 		errs = append(errs, field.Required(specPath.Child("ports"), ""))
@@ -315,7 +316,7 @@ func validateClusterIPs(spec *corev1.ServiceSpec, at *field.Path) field.ErrorLis
 }
 
 func validateServiceStatusUpdate(_ context.Context, s, old *corev1.Service) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 	at := field.NewPath("status", "loadBalancer", "ingress")
 	if s.Spec.Type != corev1.ServiceTypeLoadBalancer && len(s.Status.LoadBalancer.Ingress) > 0 {
 		errs = append(errs, field.Forbidden(at, "may only be used when `spec.type` is 'LoadBalancer'"))

@@ -35,7 +35,7 @@ func flowSchemas() apis.Resource {
 		Validate:               func(_ context.Context, s *v1.FlowSchema) field.ErrorList { return validateFlowSchema(s) },
 		ValidateUpdate:         func(_ context.Context, s, _ *v1.FlowSchema) field.ErrorList { return validateFlowSchema(s) },
 		ValidateStatusUpdate: func(_ context.Context, s, old *v1.FlowSchema) field.ErrorList {
-			return validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+			return apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 		},
 	}.Rules()
 	return apis.Resource{
@@ -69,7 +69,7 @@ func flowSchemas() apis.Resource {
 
 func validateFlowSchema(s *v1.FlowSchema) field.ErrorList {
 	spec := &s.Spec
-	errs := validation.ValidateObjectMeta(&s.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&s.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 	at := specPath.Child("matchingPrecedence")
 	switch p := spec.MatchingPrecedence; {
 	case p <= 0:

@@ -32,7 +32,7 @@ func priorityLevels() apis.Resource {
 		Validate:               func(_ context.Context, l *v1.PriorityLevelConfiguration) field.ErrorList { return validateLevel(l) },
 		ValidateUpdate:         func(_ context.Context, l, _ *v1.PriorityLevelConfiguration) field.ErrorList { return validateLevel(l) },
 		ValidateStatusUpdate: func(_ context.Context, l, old *v1.PriorityLevelConfiguration) field.ErrorList {
-			return validation.ValidateObjectMetaUpdate(&l.ObjectMeta, &old.ObjectMeta, metadata)
+			return apis.ValidateMetaUpdate(&l.ObjectMeta, &old.ObjectMeta, metadata)
 		},
 	}.Rules()
 	return apis.Resource{
@@ -109,7 +109,7 @@ func defaultLevel(l *v1.PriorityLevelConfiguration) {
 }
 
 func validateLevel(l *v1.PriorityLevelConfiguration) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&l.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&l.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 	exempt := l.Name == v1.PriorityLevelConfigurationNameExempt
 	if exempt != (l.Spec.Type == v1.PriorityLevelEnablementExempt) {
 		errs = append(errs, field.Invalid(specPath.Child("type"), l.Spec.Type, "type must be 'Exempt' if and only if name is 'exempt'"))

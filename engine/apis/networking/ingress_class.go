@@ -29,11 +29,11 @@ func ingressClasses() apis.Resource {
 		PrepareForCreate: create,
 		PrepareForUpdate: update,
 		Validate: func(_ context.Context, c *networkingv1.IngressClass) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 			return append(errs, validateIngressClassSpec(&c.Spec, field.NewPath("spec"))...)
 		},
 		ValidateUpdate: func(_ context.Context, c, old *networkingv1.IngressClass) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 			errs = append(errs, validation.ValidateImmutableField(c.Spec.Controller, old.Spec.Controller, field.NewPath("spec", "controller"))...)
 			return append(errs, validateIngressClassSpec(&c.Spec, field.NewPath("spec"))...)
 		},

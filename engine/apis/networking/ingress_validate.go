@@ -15,6 +15,8 @@ import (
 	netutils "k8s.io/utils/net"
 
 	"github.com/pintle-io/pintle/engine/apis/core"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 // classAnnotation is the deprecated way to name the class of an ingress.
@@ -23,7 +25,7 @@ const classAnnotation = "kubernetes.io/ingress.class"
 var pathTypes = []networkingv1.PathType{networkingv1.PathTypeExact, networkingv1.PathTypeImplementationSpecific, networkingv1.PathTypePrefix}
 
 func validateIngressCreate(_ context.Context, i *networkingv1.Ingress) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&i.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&i.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, validateIngressSpec(&i.Spec, field.NewPath("spec"))...)
 	if class, found := i.Annotations[classAnnotation]; found && i.Spec.IngressClassName != nil {
 		errs = append(errs, field.Invalid(metadata.Child("annotations").Child(classAnnotation), class, "can not be set when the class field is also set"))
@@ -32,12 +34,12 @@ func validateIngressCreate(_ context.Context, i *networkingv1.Ingress) field.Err
 }
 
 func validateIngressUpdate(_ context.Context, i, old *networkingv1.Ingress) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&i.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&i.ObjectMeta, &old.ObjectMeta, metadata)
 	return append(errs, validateIngressSpec(&i.Spec, field.NewPath("spec"))...)
 }
 
 func validateIngressStatusUpdate(_ context.Context, i, old *networkingv1.Ingress) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&i.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&i.ObjectMeta, &old.ObjectMeta, metadata)
 	at := field.NewPath("status", "loadBalancer", "ingress")
 	for n, in := range i.Status.LoadBalancer.Ingress {
 		if in.IP != "" && netutils.ParseIPSloppy(in.IP) == nil {

@@ -31,11 +31,11 @@ func networkPolicies() apis.Resource {
 		PrepareForCreate: create,
 		PrepareForUpdate: update,
 		Validate: func(_ context.Context, p *networkingv1.NetworkPolicy) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&p.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&p.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 			return append(errs, validateNetworkPolicySpec(&p.Spec, field.NewPath("spec"))...)
 		},
 		ValidateUpdate: func(_ context.Context, p, old *networkingv1.NetworkPolicy) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&p.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&p.ObjectMeta, &old.ObjectMeta, metadata)
 			return append(errs, validateNetworkPolicySpec(&p.Spec, field.NewPath("spec"))...)
 		},
 	}.Rules()

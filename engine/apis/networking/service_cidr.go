@@ -27,12 +27,12 @@ func serviceCIDRs() apis.Resource {
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
 		Validate: func(_ context.Context, c *networkingv1.ServiceCIDR) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 			return append(errs, validateCIDRs(c.Spec.CIDRs, field.NewPath("spec", "cidrs"))...)
 		},
 		ValidateUpdate: validateServiceCIDRUpdate,
 		ValidateStatusUpdate: func(_ context.Context, c, old *networkingv1.ServiceCIDR) field.ErrorList {
-			return validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+			return apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 		},
 	}.Rules()
 	return apis.Resource{
@@ -70,7 +70,7 @@ func validateCIDRs(cidrs []string, at *field.Path) field.ErrorList {
 
 // validateServiceCIDRUpdate lets a single range grow into two, and no other change.
 func validateServiceCIDRUpdate(_ context.Context, c, old *networkingv1.ServiceCIDR) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 	at := field.NewPath("spec", "cidrs")
 	if len(old.Spec.CIDRs) == 1 && len(c.Spec.CIDRs) == 2 {
 		errs = append(errs, validation.ValidateImmutableField(c.Spec.CIDRs[0], old.Spec.CIDRs[0], at.Index(0))...)
@@ -83,7 +83,7 @@ func ipAddresses() apis.Resource {
 	rules := apis.TypedRules[*networkingv1.IPAddress]{
 		Validate: func(_ context.Context, a *networkingv1.IPAddress) field.ErrorList { return validateIPAddress(a) },
 		ValidateUpdate: func(_ context.Context, a, old *networkingv1.IPAddress) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&a.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&a.ObjectMeta, &old.ObjectMeta, metadata)
 			return append(errs, validation.ValidateImmutableField(a.Spec.ParentRef, old.Spec.ParentRef, field.NewPath("spec", "parentRef"))...)
 		},
 	}.Rules()
@@ -128,7 +128,7 @@ func canonicalIP(name string, _ bool) []string {
 }
 
 func validateIPAddress(a *networkingv1.IPAddress) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&a.ObjectMeta, false, canonicalIP, metadata)
+	errs := apis.ValidateMeta(&a.ObjectMeta, false, canonicalIP, metadata)
 	at := field.NewPath("spec", "parentRef")
 	ref := a.Spec.ParentRef
 	if ref == nil {

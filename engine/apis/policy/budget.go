@@ -31,11 +31,11 @@ func podDisruptionBudgets() apis.Resource {
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
 		Validate: func(_ context.Context, b *policyv1.PodDisruptionBudget) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&b.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&b.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 			return append(errs, validateBudget(&b.Spec, specPath)...)
 		},
 		ValidateUpdate: func(_ context.Context, b, old *policyv1.PodDisruptionBudget) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, metadata)
 			return append(errs, validateBudget(&b.Spec, specPath)...)
 		},
 		ValidateStatusUpdate: validateBudgetStatus,
@@ -100,7 +100,7 @@ func validateShare(v *intstr.IntOrString, at *field.Path) field.ErrorList {
 }
 
 func validateBudgetStatus(_ context.Context, b, old *policyv1.PodDisruptionBudget) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, metadata)
 	at := field.NewPath("status")
 	errs = append(errs, metavalidation.ValidateConditions(b.Status.Conditions, at.Child("conditions"))...)
 	for _, f := range []struct {

@@ -20,7 +20,7 @@ func roleBindings() apis.Resource {
 		},
 		ValidateUpdate: func(_ context.Context, b, old *rbacv1.RoleBinding) field.ErrorList {
 			errs := validateRoleBinding(b)
-			errs = append(errs, validation.ValidateObjectMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+			errs = append(errs, apis.ValidateMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
 			return append(errs, sameRoleRef(b.RoleRef, old.RoleRef)...)
 		},
 	}.Rules()
@@ -42,7 +42,7 @@ func clusterRoleBindings() apis.Resource {
 		},
 		ValidateUpdate: func(_ context.Context, b, old *rbacv1.ClusterRoleBinding) field.ErrorList {
 			errs := validateClusterRoleBinding(b)
-			errs = append(errs, validation.ValidateObjectMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+			errs = append(errs, apis.ValidateMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
 			return append(errs, sameRoleRef(b.RoleRef, old.RoleRef)...)
 		},
 	}.Rules()
@@ -69,13 +69,13 @@ func defaultBinding(ref *rbacv1.RoleRef, subjects []rbacv1.Subject) {
 }
 
 func validateRoleBinding(b *rbacv1.RoleBinding) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&b.ObjectMeta, true, nameIsPathSegment, field.NewPath("metadata"))
+	errs := apis.ValidateMeta(&b.ObjectMeta, true, nameIsPathSegment, field.NewPath("metadata"))
 	errs = append(errs, validateRoleRef(b.RoleRef, "Role", "ClusterRole")...)
 	return append(errs, validateSubjects(b.Subjects, true)...)
 }
 
 func validateClusterRoleBinding(b *rbacv1.ClusterRoleBinding) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&b.ObjectMeta, false, nameIsPathSegment, field.NewPath("metadata"))
+	errs := apis.ValidateMeta(&b.ObjectMeta, false, nameIsPathSegment, field.NewPath("metadata"))
 	errs = append(errs, validateRoleRef(b.RoleRef, "ClusterRole")...)
 	return append(errs, validateSubjects(b.Subjects, false)...)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -19,7 +18,7 @@ func roles() apis.Resource {
 	rules := apis.TypedRules[*rbacv1.Role]{
 		Validate: func(_ context.Context, r *rbacv1.Role) field.ErrorList { return validateRole(r) },
 		ValidateUpdate: func(_ context.Context, r, old *rbacv1.Role) field.ErrorList {
-			return append(validateRole(r), validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+			return append(validateRole(r), apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
 		},
 	}.Rules()
 	rules.CreateOnUpdate = true
@@ -36,7 +35,7 @@ func clusterRoles() apis.Resource {
 	rules := apis.TypedRules[*rbacv1.ClusterRole]{
 		Validate: func(_ context.Context, r *rbacv1.ClusterRole) field.ErrorList { return validateClusterRole(r) },
 		ValidateUpdate: func(_ context.Context, r, old *rbacv1.ClusterRole) field.ErrorList {
-			return append(validateClusterRole(r), validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+			return append(validateClusterRole(r), apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
 		},
 		WarningsOnCreate: func(_ context.Context, r *rbacv1.ClusterRole) []string { return clusterRoleWarnings(r) },
 		WarningsOnUpdate: func(_ context.Context, r, _ *rbacv1.ClusterRole) []string { return clusterRoleWarnings(r) },
@@ -55,7 +54,7 @@ func clusterRoles() apis.Resource {
 func nameIsPathSegment(name string, _ bool) []string { return path.IsValidPathSegmentName(name) }
 
 func validateRole(r *rbacv1.Role) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&r.ObjectMeta, true, nameIsPathSegment, field.NewPath("metadata"))
+	errs := apis.ValidateMeta(&r.ObjectMeta, true, nameIsPathSegment, field.NewPath("metadata"))
 	for i := range r.Rules {
 		errs = append(errs, validateRule(&r.Rules[i], true, field.NewPath("rules").Index(i))...)
 	}
@@ -63,7 +62,7 @@ func validateRole(r *rbacv1.Role) field.ErrorList {
 }
 
 func validateClusterRole(r *rbacv1.ClusterRole) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&r.ObjectMeta, false, nameIsPathSegment, field.NewPath("metadata"))
+	errs := apis.ValidateMeta(&r.ObjectMeta, false, nameIsPathSegment, field.NewPath("metadata"))
 	for i := range r.Rules {
 		errs = append(errs, validateRule(&r.Rules[i], false, field.NewPath("rules").Index(i))...)
 	}

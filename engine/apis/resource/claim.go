@@ -25,16 +25,17 @@ func claims() apis.Resource {
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
 		Validate: func(ctx context.Context, c *v1.ResourceClaim) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 			errs = append(errs, validateRequests(&c.Spec, specPath)...)
-			return append(errs, v1.Validate_ResourceClaimSpec(ctx, create, specPath, &c.Spec, nil)...)
+			return errs
 		},
 		ValidateUpdate: func(_ context.Context, c, old *v1.ResourceClaim) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 			return append(errs, validation.ValidateImmutableField(c.Spec, old.Spec, specPath)...)
 		},
 		ValidateStatusUpdate: validateClaimStatus,
 	}.Rules()
+	rules.DeclaredOptions = options
 	return apis.Resource{
 		GVK: kind("ResourceClaim"), Plural: "resourceclaims", Singular: "resourceclaim", Namespaced: true,
 		New:            func() runtime.Object { return &v1.ResourceClaim{} },
@@ -72,15 +73,16 @@ func claimTemplates() apis.Resource {
 	rules := apis.TypedRules[*v1.ResourceClaimTemplate]{
 		Default: func(t *v1.ResourceClaimTemplate) { defaultClaim(&t.Spec.Spec) },
 		Validate: func(ctx context.Context, t *v1.ResourceClaimTemplate) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&t.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&t.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 			errs = append(errs, validateRequests(&t.Spec.Spec, specPath.Child("spec"))...)
-			return append(errs, v1.Validate_ResourceClaimTemplateSpec(ctx, create, specPath, &t.Spec, nil)...)
+			return errs
 		},
 		ValidateUpdate: func(_ context.Context, t, old *v1.ResourceClaimTemplate) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&t.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&t.ObjectMeta, &old.ObjectMeta, metadata)
 			return append(errs, validation.ValidateImmutableField(t.Spec, old.Spec, specPath)...)
 		},
 	}.Rules()
+	rules.DeclaredOptions = options
 	return apis.Resource{
 		GVK: kind("ResourceClaimTemplate"), Plural: "resourceclaimtemplates", Singular: "resourceclaimtemplate", Namespaced: true,
 		New:            func() runtime.Object { return &v1.ResourceClaimTemplate{} },
@@ -149,8 +151,7 @@ func validateRequests(spec *v1.ResourceClaimSpec, at *field.Path) field.ErrorLis
 // validateClaimStatus keeps an allocation while it is reserved, and asks for one
 // before anything is reserved.
 func validateClaimStatus(ctx context.Context, c, old *v1.ResourceClaim) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
-	errs = append(errs, v1.Validate_ResourceClaimStatus(ctx, update, statusPath, &c.Status, &old.Status)...)
+	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 	if len(c.Status.ReservedFor) > 0 && c.Status.Allocation == nil {
 		errs = append(errs, field.Forbidden(statusPath.Child("reservedFor"), "may not be specified when `allocated` is not set"))
 	}

@@ -21,14 +21,15 @@ func deviceClasses() apis.Resource {
 		PrepareForCreate: onCreate,
 		PrepareForUpdate: onUpdate,
 		Validate: func(ctx context.Context, c *v1.DeviceClass) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
-			return append(errs, v1.Validate_DeviceClassSpec(ctx, create, specPath, &c.Spec, nil)...)
+			errs := apis.ValidateMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			return errs
 		},
 		ValidateUpdate: func(ctx context.Context, c, old *v1.DeviceClass) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
-			return append(errs, v1.Validate_DeviceClassSpec(ctx, update, specPath, &c.Spec, &old.Spec)...)
+			errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+			return errs
 		},
 	}.Rules()
+	rules.DeclaredOptions = options
 	return apis.Resource{
 		GVK: kind("DeviceClass"), Plural: "deviceclasses", Singular: "deviceclass",
 		New:            func() runtime.Object { return &v1.DeviceClass{} },
@@ -50,19 +51,19 @@ func slices() apis.Resource {
 		PrepareForCreate: onCreate,
 		PrepareForUpdate: onUpdate,
 		Validate: func(ctx context.Context, s *v1.ResourceSlice) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&s.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&s.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 			errs = append(errs, validatePlace(&s.Spec)...)
-			return append(errs, v1.Validate_ResourceSliceSpec(ctx, create, specPath, &s.Spec, nil)...)
+			return errs
 		},
 		ValidateUpdate: func(ctx context.Context, s, old *v1.ResourceSlice) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 			errs = append(errs, validatePlace(&s.Spec)...)
-			errs = append(errs, v1.Validate_ResourceSliceSpec(ctx, update, specPath, &s.Spec, &old.Spec)...)
 			errs = append(errs, validation.ValidateImmutableField(s.Spec.Driver, old.Spec.Driver, specPath.Child("driver"))...)
 			errs = append(errs, validation.ValidateImmutableField(s.Spec.Pool.Name, old.Spec.Pool.Name, specPath.Child("pool", "name"))...)
 			return append(errs, validation.ValidateImmutableField(s.Spec.NodeName, old.Spec.NodeName, specPath.Child("nodeName"))...)
 		},
 	}.Rules()
+	rules.DeclaredOptions = options
 	return apis.Resource{
 		GVK: kind("ResourceSlice"), Plural: "resourceslices", Singular: "resourceslice",
 		New:            func() runtime.Object { return &v1.ResourceSlice{} },
@@ -126,18 +127,19 @@ func deviceTaintRules() apis.Resource {
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
 		Validate: func(ctx context.Context, r *v1.DeviceTaintRule) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&r.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
-			return append(errs, v1.Validate_DeviceTaintRuleSpec(ctx, create, specPath, &r.Spec, nil)...)
+			errs := apis.ValidateMeta(&r.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			return errs
 		},
 		ValidateUpdate: func(ctx context.Context, r, old *v1.DeviceTaintRule) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
-			return append(errs, v1.Validate_DeviceTaintRuleSpec(ctx, update, specPath, &r.Spec, &old.Spec)...)
+			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
+			return errs
 		},
 		ValidateStatusUpdate: func(ctx context.Context, r, old *v1.DeviceTaintRule) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
-			return append(errs, v1.Validate_DeviceTaintRuleStatus(ctx, update, statusPath, &r.Status, &old.Status)...)
+			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
+			return errs
 		},
 	}.Rules()
+	rules.DeclaredOptions = options
 	return apis.Resource{
 		GVK: kind("DeviceTaintRule"), Plural: "devicetaintrules", Singular: "devicetaintrule",
 		New:     func() runtime.Object { return &v1.DeviceTaintRule{} },

@@ -7,7 +7,6 @@ package resource
 
 import (
 	resourcev1 "k8s.io/api/resource/v1"
-	"k8s.io/apimachinery/pkg/api/operation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -27,9 +26,7 @@ var (
 	metadata   = field.NewPath("metadata")
 	specPath   = field.NewPath("spec")
 	statusPath = field.NewPath("status")
-	create     = operation.Operation{Type: operation.Create, Options: options}
-	update     = operation.Operation{Type: operation.Update, Options: options}
 )
 
-// options are what the generated validation asks for: alpha features, which are off.
+// options are what the tags of the types name: alpha features, which are off.
 var options = map[string]bool{"DRAPartitionableDevicesType": false}

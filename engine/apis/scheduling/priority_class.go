@@ -40,7 +40,7 @@ func priorityClasses() apis.Resource {
 			return validatePriorityClass(c)
 		},
 		ValidateUpdate: func(_ context.Context, c, old *schedulingv1.PriorityClass) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+			errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 			if c.Value != old.Value {
 				errs = append(errs, field.Forbidden(field.NewPath("value"), "may not be changed in an update."))
 			}
@@ -65,7 +65,7 @@ func priorityClasses() apis.Resource {
 }
 
 func validatePriorityClass(c *schedulingv1.PriorityClass) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := apis.ValidateMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	if strings.HasPrefix(c.Name, systemPrefix) {
 		if value, known := systemClasses[c.Name]; !known || value != c.Value || c.GlobalDefault {
 			errs = append(errs, field.Forbidden(field.NewPath("metadata", "name"),

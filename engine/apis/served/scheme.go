@@ -98,6 +98,9 @@ var scheme = sync.OnceValue(func() *runtime.Scheme {
 	for _, v := range versions {
 		utilruntime.Must(v.add(s))
 	}
+	for _, add := range declared {
+		utilruntime.Must(add(s))
+	}
 	registerHubs(s)
 	utilruntime.Must(addQueryConversions(s))
 	utilruntime.Must(addEventConversions(s))

@@ -65,7 +65,7 @@ func storageClasses() apis.Resource {
 }
 
 func validateStorageClass(c *storagev1.StorageClass) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, validateProvisioner(c.Provisioner, field.NewPath("provisioner"))...)
 	errs = append(errs, validateParameters(c.Parameters, true, field.NewPath("parameters"))...)
 	policies := []corev1.PersistentVolumeReclaimPolicy{corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRetain}
@@ -114,7 +114,7 @@ func validateParameters(parameters map[string]string, allowEmpty bool, at *field
 }
 
 func validateStorageClassUpdate(_ context.Context, c, old *storagev1.StorageClass) field.ErrorList {
-	errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 	if !equality.Semantic.DeepEqual(c.Parameters, old.Parameters) {
 		errs = append(errs, field.Forbidden(field.NewPath("parameters"), "updates to parameters are forbidden."))
 	}
@@ -130,12 +130,12 @@ func validateStorageClassUpdate(_ context.Context, c, old *storagev1.StorageClas
 func volumeAttributesClasses() apis.Resource {
 	rules := apis.TypedRules[*storagev1.VolumeAttributesClass]{
 		Validate: func(_ context.Context, c *storagev1.VolumeAttributesClass) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 			errs = append(errs, core.ValidateCSIDriverName(c.DriverName, field.NewPath("driverName"))...)
 			return append(errs, validateParameters(c.Parameters, false, field.NewPath("parameters"))...)
 		},
 		ValidateUpdate: func(_ context.Context, c, old *storagev1.VolumeAttributesClass) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 			if c.DriverName != old.DriverName {
 				errs = append(errs, field.Forbidden(field.NewPath("driverName"), "updates to driverName are forbidden."))
 			}

@@ -31,7 +31,7 @@ func csiDrivers() apis.Resource {
 		PrepareForUpdate: update,
 		Validate:         func(_ context.Context, d *storagev1.CSIDriver) field.ErrorList { return validateCSIDriver(d) },
 		ValidateUpdate: func(_ context.Context, d, old *storagev1.CSIDriver) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
 			errs = append(errs, validateCSIDriverSpec(&d.Spec)...)
 			errs = append(errs, validation.ValidateImmutableField(d.Spec.AttachRequired, old.Spec.AttachRequired, specPath.Child("attachedRequired"))...)
 			return append(errs, validation.ValidateImmutableField(d.Spec.VolumeLifecycleModes, old.Spec.VolumeLifecycleModes, specPath.Child("volumeLifecycleModes"))...)
@@ -177,7 +177,7 @@ func csiNodes() apis.Resource {
 }
 
 func validateCSINode(n *storagev1.CSINode) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&n.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&n.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 	names := sets.New[string]()
 	for i := range n.Spec.Drivers {
 		d, at := &n.Spec.Drivers[i], specPath.Child("drivers").Index(i)
@@ -200,7 +200,7 @@ func validateCSINode(n *storagev1.CSINode) field.ErrorList {
 
 func csiStorageCapacities() apis.Resource {
 	check := func(c *storagev1.CSIStorageCapacity) field.ErrorList {
-		errs := validation.ValidateObjectMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+		errs := apis.ValidateMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
 		for _, msg := range validation.NameIsDNSSubdomain(c.StorageClassName, false) {
 			errs = append(errs, field.Invalid(field.NewPath("storageClassName"), c.StorageClassName, msg))
 		}
@@ -278,7 +278,7 @@ func volumeAttachments() apis.Resource {
 }
 
 func validateAttachment(a *storagev1.VolumeAttachment) field.ErrorList {
-	errs := validation.ValidateObjectMeta(&a.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+	errs := apis.ValidateMeta(&a.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 	errs = append(errs, core.ValidateCSIDriverName(a.Spec.Attacher, specPath.Child("attacher"))...)
 	source := specPath.Child("source")
 	switch {

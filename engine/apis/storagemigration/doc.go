@@ -36,18 +36,18 @@ func migrations() apis.Resource {
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
 		Validate: func(_ context.Context, m *v1.StorageVersionMigration) field.ErrorList {
-			errs := validation.ValidateObjectMeta(&m.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			errs := apis.ValidateMeta(&m.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 			if m.Spec.Resource.Resource == "" {
 				errs = append(errs, field.Required(specPath.Child("resource", "resource"), "resource is required"))
 			}
 			return errs
 		},
 		ValidateUpdate: func(_ context.Context, m, old *v1.StorageVersionMigration) field.ErrorList {
-			errs := validation.ValidateObjectMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := apis.ValidateMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)
 			return append(errs, validation.ValidateImmutableField(m.Spec, old.Spec, specPath)...)
 		},
 		ValidateStatusUpdate: func(_ context.Context, m, old *v1.StorageVersionMigration) field.ErrorList {
-			return validation.ValidateObjectMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)
+			return apis.ValidateMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)
 		},
 	}.Rules()
 	return apis.Resource{

@@ -1,0 +1,7 @@
+// +k8s:validation-gen=TypesWithField=TypeMeta
+// +k8s:validation-gen-input=k8s.io/api/apps/v1
+
+// Package appsv1 holds the checks that the tags of k8s.io/api/apps/v1 declare, as the
+// published generator writes them. RegisterValidations adds them to a scheme;
+// nothing here is written by hand, and nothing runs by itself.
+package appsv1
