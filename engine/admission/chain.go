@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -62,6 +63,8 @@ type Config struct {
 	Dynamic dynamic.Interface
 	// Loopback calls the server itself, for webhooks that point at it; may be nil.
 	Loopback *rest.Config
+	// Services finds the servers of webhooks; nil asks the machine's DNS.
+	Services webhook.ServiceResolver
 	// Done ends what plugins of upstream run in the background; nil never does.
 	Done <-chan struct{}
 	// Disabled plugins, by name. Some wait for a controller to finish their work:
@@ -106,6 +109,12 @@ func New(cfg Config) (*Chain, error) {
 	}
 	if cfg.Done == nil {
 		cfg.Done = make(chan struct{})
+	}
+	if cfg.Services == nil {
+		cfg.Services = webhook.NewDefaultServiceResolver()
+	}
+	if cfg.Mapper != nil {
+		cfg.Mapper = &freshMapper{RESTMapper: cfg.Mapper}
 	}
 	b := &builder{Config: cfg, chain: &Chain{}}
 	if err := b.build(); err != nil {

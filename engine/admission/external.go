@@ -2,10 +2,6 @@ package admission
 
 import (
 	"context"
-	"fmt"
-	"net"
-	"net/url"
-	"strconv"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -157,7 +153,7 @@ func (b *builder) initialize(p admission.Interface) {
 		func(delegate webhook.AuthenticationInfoResolver) webhook.AuthenticationInfoResolver {
 			return inCluster{delegate, b.Loopback}
 		},
-		services{b.Informers.Core().V1().Services().Lister()},
+		b.Services,
 	).Initialize(p)
 }
 
@@ -173,23 +169,4 @@ func (r inCluster) ClientConfigForService(name, namespace string, port int) (*re
 		return r.loopback, nil
 	}
 	return r.AuthenticationInfoResolver.ClientConfigForService(name, namespace, port)
-}
-
-// services finds the services of webhooks by their cluster address: the server
-// does not ask the cluster's DNS.
-type services struct {
-	lister corev1listers.ServiceLister
-}
-
-// ResolveEndpoint implements webhook.ServiceResolver.
-func (s services) ResolveEndpoint(namespace, name string, port int32) (*url.URL, error) {
-	service, err := s.lister.Services(namespace).Get(name)
-	if err != nil {
-		return nil, err
-	}
-	ip := net.ParseIP(service.Spec.ClusterIP)
-	if ip == nil {
-		return nil, fmt.Errorf("service %s/%s has no cluster address", namespace, name)
-	}
-	return &url.URL{Scheme: "https", Host: net.JoinHostPort(ip.String(), strconv.Itoa(int(port)))}, nil
 }

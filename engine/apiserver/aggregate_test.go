@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,20 +16,20 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/wait"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	aggregatorclient "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
 
 	"github.com/pintle-io/pintle/engine/apiserver"
+	"github.com/pintle-io/pintle/engine/apiserver/openapi"
 	"github.com/pintle-io/pintle/engine/registry"
 )
 
@@ -56,6 +57,8 @@ func (x *extension) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		x.mu.Unlock()
 		answer = map[string]any{"kind": "Apple", "apiVersion": "fruit.example.com/v1", "metadata": map[string]any{"name": "red"}}
+	case "/openapi/v2":
+		answer = json.RawMessage(fruitSwagger)
 	default:
 		http.NotFound(w, req)
 		return
@@ -63,6 +66,21 @@ func (x *extension) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer)
 }
+
+// fruitSwagger describes apples, and means something of its own by an ObjectMeta.
+const fruitSwagger = `{
+	"swagger": "2.0", "info": {"title": "fruit", "version": "1"},
+	"paths": {
+		"/apis/fruit.example.com/v1/apples/{name}": {"get": {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/Apple"}}}}},
+		"/version/": {"get": {"responses": {"200": {"description": "OK"}}}}
+	},
+	"definitions": {
+		"Apple": {"type": "object", "description": "a fruit",
+			"properties": {"metadata": {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}},
+			"x-kubernetes-group-version-kind": [{"group": "fruit.example.com", "version": "v1", "kind": "Apple"}]},
+		"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": {"type": "object", "description": "another one"}
+	}
+}`
 
 // frontProxyFile writes a client certificate with its key.
 func frontProxyFile(t *testing.T, name string) string {
@@ -103,10 +121,13 @@ func TestAggregation(t *testing.T) {
 	defer backend.Close()
 	port := backend.Listener.Addr().(*net.TCPAddr).Port
 
-	e := start(t, func(reg *registry.Config, cfg *apiserver.Config) {
+	docs, err := openapi.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := start(t, func(_ *registry.Config, cfg *apiserver.Config) {
 		cfg.FrontProxy = apiserver.FrontProxy{File: frontProxyFile(t, "proxy"), Name: "proxy", CA: []byte("authority")}
-		// The cluster address of the service is where the extension server listens.
-		reg.ServiceCIDR = "127.0.0.0/24"
+		cfg.OpenAPI = docs
 	})
 	aggregator := aggregatorclient.NewForConfigOrDie(e.rest).ApiregistrationV1().APIServices()
 	local, err := aggregator.Get(e.ctx, "v1.apps", metav1.GetOptions{})
@@ -118,7 +139,7 @@ func TestAggregation(t *testing.T) {
 	}
 
 	e.namespace(t, "fruit")
-	extensionService(t, e, "127.0.0.1", port)
+	extensionService(t, e)
 	_, err = aggregator.Create(e.ctx, &apiregistrationv1.APIService{
 		ObjectMeta: metav1.ObjectMeta{Name: "v1.fruit.example.com"},
 		Spec: apiregistrationv1.APIServiceSpec{
@@ -149,26 +170,57 @@ func TestAggregation(t *testing.T) {
 	if err != nil || len(list.APIResources) != 1 {
 		t.Errorf("discovery: %v, %v", list, err)
 	}
+	awaitFruitDocuments(t, e, true)
+	if err := aggregator.Delete(e.ctx, "v1.fruit.example.com", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitFruitDocuments(t, e, false)
 }
 
-// extensionService makes a service at a given address with one ready endpoint.
-func extensionService(t *testing.T, e *environment, address string, port int) {
+// extensionService makes a service that stands for this machine.
+func extensionService(t *testing.T, e *environment) {
 	t.Helper()
 	_, err := e.kube.CoreV1().Services("fruit").Create(e.ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "server"},
-		Spec:       corev1.ServiceSpec{ClusterIP: address, Ports: []corev1.ServicePort{{Port: int32(port), TargetPort: intstr.FromInt(port)}}},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = e.kube.DiscoveryV1().EndpointSlices("fruit").Create(e.ctx, &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "server-" + strconv.Itoa(port), Labels: map[string]string{discoveryv1.LabelServiceName: "server"}},
-		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
-		Ports:       []discoveryv1.EndpointPort{{Name: new(""), Port: new(int32(port)), Protocol: new(corev1.ProtocolTCP)}},
-	}, metav1.CreateOptions{})
+}
+
+// The documents of an extension server are among ours while its APIService is there.
+func awaitFruitDocuments(t *testing.T, e *environment, want bool) {
+	t.Helper()
+	var last string
+	err := wait.PollUntilContextTimeout(e.ctx, 20*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+		raw, err := e.kube.Discovery().RESTClient().Get().AbsPath("/openapi/v2").SetHeader("Accept", "application/json").DoRaw(ctx)
+		if err != nil {
+			return false, err
+		}
+		var swagger struct {
+			Definitions map[string]json.RawMessage `json:"definitions"`
+		}
+		if err := json.Unmarshal(raw, &swagger); err != nil {
+			return false, err
+		}
+		last = string(swagger.Definitions["Apple"])
+		paths, err := e.kube.Discovery().OpenAPIV3().Paths()
+		if err != nil {
+			return false, err
+		}
+		fruit := paths["apis/fruit.example.com/v1"]
+		if !want {
+			return last == "" && fruit == nil, nil
+		}
+		if !strings.Contains(last, "ObjectMeta_v2") || fruit == nil {
+			return false, nil
+		}
+		doc, err := fruit.Schema("application/json")
+		return strings.Contains(string(doc), "a fruit"), err
+	})
 	if err != nil {
-		t.Fatal(err)
+		t.Errorf("documents of the extension server, wanted %v: %v; its definition: %s", want, err, last)
 	}
 }
 

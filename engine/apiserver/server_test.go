@@ -69,6 +69,9 @@ func start(t testing.TB, edit ...func(*registry.Config, *apiserver.Config)) *env
 		t.Fatal(err)
 	}
 	cfg.Registry, cfg.Loopback, cfg.Informers = e.registry, inside.RESTConfig(), inside.Informers()
+	if cfg.Services, err = apiserver.NewServiceResolver(inside.Informers(), nil); err != nil {
+		t.Fatal(err)
+	}
 	if e.server, err = apiserver.New(cfg); err != nil {
 		t.Fatal(err)
 	}

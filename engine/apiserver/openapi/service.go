@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/munnerz/goautoneg"
@@ -33,6 +34,12 @@ type Service struct {
 	started time.Time
 	v3mux   *http.ServeMux
 	v2mux   *http.ServeMux
+
+	// extensions are replaced as a whole, never changed.
+	extensions struct {
+		sync.Mutex
+		byName map[string]*Extension
+	}
 }
 
 // New reads the index of the embedded documents.
@@ -104,7 +111,7 @@ func negotiate(r *http.Request, offered ...string) string {
 
 func (s *Service) serveV2(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
-	custom, err := s.customV2()
+	more, err := s.additions()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
@@ -114,10 +121,10 @@ func (s *Service) serveV2(w http.ResponseWriter, r *http.Request) {
 	contentType := "application/json"
 	switch negotiate(r, "json", v2Proto, v2ProtoDeprecated) {
 	case "json":
-		doc, etag, err = s.v2JSON(custom)
+		doc, etag, err = s.v2JSON(more)
 	case v2Proto, v2ProtoDeprecated:
 		contentType = "application/" + v2Proto
-		doc, etag, err = s.v2Proto(custom)
+		doc, etag, err = s.v2Proto(more)
 	default:
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
@@ -134,45 +141,53 @@ func (s *Service) serveV2(w http.ResponseWriter, r *http.Request) {
 // swaggerParts is the part of a v2 document in which two of them differ.
 type swaggerParts struct {
 	Definitions map[string]json.RawMessage `json:"definitions"`
+	Parameters  map[string]json.RawMessage `json:"parameters"`
 	Paths       map[string]json.RawMessage `json:"paths"`
 }
 
-// customV2 returns what custom resources add, nil if nothing.
-func (s *Service) customV2() (*swaggerParts, error) {
-	doc := fetch(s.v2mux, "/openapi/v2")
-	var parts swaggerParts
-	if err := json.Unmarshal(doc, &parts); err != nil {
-		return nil, fmt.Errorf("read the custom resources' OpenAPI: %w", err)
-	}
-	if len(parts.Paths) == 0 {
-		return nil, nil
-	}
-	return &parts, nil
+// additions are what is served beyond the built-in kinds.
+type additions struct {
+	custom     *swaggerParts // nil if there are no custom resources
+	extensions []*Extension
 }
 
-func (s *Service) v2JSON(custom *swaggerParts) ([]byte, string, error) {
+// additions returns nil if there are none.
+func (s *Service) additions() (*additions, error) {
+	doc := fetch(s.v2mux, "/openapi/v2")
+	more := &additions{custom: &swaggerParts{}, extensions: s.extensionList()}
+	if err := json.Unmarshal(doc, more.custom); err != nil {
+		return nil, fmt.Errorf("read the custom resources' OpenAPI: %w", err)
+	}
+	if len(more.custom.Paths) == 0 {
+		more.custom = nil
+		if len(more.extensions) == 0 {
+			return nil, nil
+		}
+	}
+	return more, nil
+}
+
+func (s *Service) v2JSON(more *additions) ([]byte, string, error) {
 	doc, err := readGzip(V2JSONFile)
-	if err != nil || custom == nil {
+	if err != nil || more == nil {
 		return doc, s.index.V2, err
 	}
 	var whole map[string]json.RawMessage
-	var static swaggerParts
+	var parts swaggerParts
 	if err := json.Unmarshal(doc, &whole); err != nil {
 		return nil, "", err
 	}
-	if err := json.Unmarshal(doc, &static); err != nil {
+	if err := json.Unmarshal(doc, &parts); err != nil {
 		return nil, "", err
 	}
-	for _, part := range []struct {
-		name          string
-		into, further map[string]json.RawMessage
-	}{{"definitions", static.Definitions, custom.Definitions}, {"paths", static.Paths, custom.Paths}} {
-		for k, v := range part.further {
-			if _, ok := part.into[k]; !ok {
-				part.into[k] = v
-			}
-		}
-		if whole[part.name], err = json.Marshal(part.into); err != nil {
+	parts.add(more.custom)
+	if err := parts.addExtensions(more.extensions); err != nil {
+		return nil, "", err
+	}
+	for name, part := range map[string]map[string]json.RawMessage{
+		"definitions": parts.Definitions, "parameters": parts.Parameters, "paths": parts.Paths,
+	} {
+		if whole[name], err = json.Marshal(part); err != nil {
 			return nil, "", err
 		}
 	}
@@ -180,12 +195,31 @@ func (s *Service) v2JSON(custom *swaggerParts) ([]byte, string, error) {
 	return doc, Hash(doc), err
 }
 
-func (s *Service) v2Proto(custom *swaggerParts) ([]byte, string, error) {
-	if custom == nil {
+// add takes over what it does not have.
+func (parts *swaggerParts) add(further *swaggerParts) {
+	if parts.Parameters == nil {
+		parts.Parameters = map[string]json.RawMessage{}
+	}
+	if further == nil {
+		return
+	}
+	for _, part := range []struct{ into, from map[string]json.RawMessage }{
+		{parts.Definitions, further.Definitions}, {parts.Parameters, further.Parameters}, {parts.Paths, further.Paths},
+	} {
+		for k, v := range part.from {
+			if _, ok := part.into[k]; !ok {
+				part.into[k] = v
+			}
+		}
+	}
+}
+
+func (s *Service) v2Proto(more *additions) ([]byte, string, error) {
+	if more == nil {
 		doc, err := readGzip(V2ProtoFile)
 		return doc, s.index.V2, err
 	}
-	doc, etag, err := s.v2JSON(custom)
+	doc, etag, err := s.v2JSON(more)
 	if err != nil {
 		return nil, "", err
 	}
@@ -203,6 +237,13 @@ func (s *Service) serveV3Index(w http.ResponseWriter, r *http.Request) {
 	if err := json.Unmarshal(fetch(s.v3mux, "/openapi/v3"), &discovery); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
+	}
+	for _, x := range s.extensionList() {
+		for group, path := range x.V3.Paths {
+			if _, ok := discovery.Paths[group]; !ok {
+				discovery.Paths[group] = path
+			}
+		}
 	}
 	for group, hash := range s.index.V3 {
 		discovery.Paths[group] = handler3.OpenAPIV3DiscoveryGroupVersion{ServerRelativeURL: v3URL(group, hash)}
@@ -253,7 +294,7 @@ func (s *Service) serveV3(w http.ResponseWriter, r *http.Request, group string) 
 }
 
 // serveCustomV3 asks the custom resources' service, which answers nothing at all
-// for a group it does not know.
+// for a group it does not know, then extension servers.
 func (s *Service) serveCustomV3(w http.ResponseWriter, r *http.Request) {
 	group := strings.TrimPrefix(r.URL.Path, "/openapi/v3/")
 	var discovery handler3.OpenAPIV3Discovery
@@ -261,11 +302,15 @@ func (s *Service) serveCustomV3(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	if _, ok := discovery.Paths[group]; !ok {
-		http.NotFound(w, r)
+	if _, ok := discovery.Paths[group]; ok {
+		s.v3mux.ServeHTTP(w, r)
 		return
 	}
-	s.v3mux.ServeHTTP(w, r)
+	if x, ok := s.extensionV3(group); ok {
+		x.V3Handler.ServeHTTP(w, r)
+		return
+	}
+	http.NotFound(w, r)
 }
 
 // fetch returns the body of an in-memory GET.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	restclient "k8s.io/client-go/rest"
@@ -44,6 +45,7 @@ func routes() ([]*runtime.Scheme, []*restful.WebService, error) {
 		Authorizer: authorizerfactory.NewAlwaysAllowAuthorizer(),
 		Loopback:   loopback,
 		Informers:  informers.NewSharedInformerFactory(kubernetes.NewForConfigOrDie(loopback), 0),
+		Services:   webhook.NewDefaultServiceResolver(),
 	})
 	if err != nil {
 		return nil, nil, err
