@@ -139,7 +139,7 @@ func Open(dir string, opts Options) (*DB, error) {
 	}
 	if err := db.recover(dir); err != nil {
 		close(db.stop)
-		return nil, errors.Join(fmt.Errorf("recover store %s: %w", dir, err), db.closePebble())
+		return nil, errors.Join(fmt.Errorf("recover store %s: %w", dir, readError(err)), db.closePebble())
 	}
 	db.disk.release()
 	if opts.ReadOnly {
@@ -185,10 +185,12 @@ func openError(dir string, err error) error {
 	switch {
 	case isFull(err):
 		return fmt.Errorf("open store %s: %w: free some space there and start again (%v)", dir, ErrDiskFull, err)
-	case pebble.IsCorruptionError(err):
-		return fmt.Errorf("open store %s: %w: %w", dir, ErrDamaged, err)
+	case errors.Is(err, pebble.ErrDBDoesNotExist):
+		return fmt.Errorf("open store %s: %w: there is no store in this directory", dir, fs.ErrNotExist)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("open store %s: %w: files are missing, or the MANIFEST is damaged: %s", dir, ErrDamaged, firstLine(err))
 	}
-	return fmt.Errorf("open store %s: %w", dir, err)
+	return fmt.Errorf("open store %s: %w", dir, readError(err))
 }
 
 func (db *DB) pebbleOptions() *pebble.Options {

@@ -48,7 +48,7 @@ func (db *DB) Versions(key string, fn func(Version) bool) error {
 			break
 		}
 	}
-	return errors.Join(it.Error(), it.Close())
+	return readError(errors.Join(it.Error(), it.Close()))
 }
 
 // RevisionAt is the newest revision as of t, to about a second. ErrCompacted says

@@ -67,7 +67,7 @@ func (db *DB) Range(start, end string, rev int64, fn func(Entry) bool) (int64, e
 		return 0, errors.Join(err, it.Close())
 	}
 	err = scan(it, rev, fn)
-	return rev, errors.Join(err, it.Close())
+	return rev, readError(errors.Join(err, it.Close()))
 }
 
 // scan visits, for each user key, the newest version not after rev.
@@ -127,7 +127,7 @@ func (db *DB) History(after int64, prefix string, fn func(PastEvent) bool) (int6
 	upTo := db.revision.Load()
 	snap := db.pebble.NewSnapshot()
 	last, err := db.history(snap, after, upTo, prefix, fn)
-	return last, errors.Join(err, snap.Close())
+	return last, readError(errors.Join(err, snap.Close()))
 }
 
 func (db *DB) history(snap *pebble.Snapshot, after, upTo int64, prefix string, fn func(PastEvent) bool) (int64, error) {
