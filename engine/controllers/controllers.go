@@ -15,10 +15,12 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/csr"
 	"github.com/pintle-io/pintle/engine/controllers/daemonset"
 	"github.com/pintle-io/pintle/engine/controllers/deployment"
+	"github.com/pintle-io/pintle/engine/controllers/devicetainteviction"
 	"github.com/pintle-io/pintle/engine/controllers/disruption"
 	"github.com/pintle-io/pintle/engine/controllers/endpoints"
 	"github.com/pintle-io/pintle/engine/controllers/endpointslice"
 	"github.com/pintle-io/pintle/engine/controllers/endpointslicemirroring"
+	"github.com/pintle-io/pintle/engine/controllers/ephemeralvolume"
 	"github.com/pintle-io/pintle/engine/controllers/garbage"
 	"github.com/pintle-io/pintle/engine/controllers/job"
 	"github.com/pintle-io/pintle/engine/controllers/namespace"
@@ -29,6 +31,7 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/pvprotection"
 	"github.com/pintle-io/pintle/engine/controllers/replicaset"
 	"github.com/pintle-io/pintle/engine/controllers/replicationcontroller"
+	"github.com/pintle-io/pintle/engine/controllers/resourceclaim"
 	"github.com/pintle-io/pintle/engine/controllers/resourcequota"
 	"github.com/pintle-io/pintle/engine/controllers/rootca"
 	"github.com/pintle-io/pintle/engine/controllers/serviceaccount"
@@ -74,6 +77,9 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return disruption.New(d.Env) },
 		func() (*reconcile.Controller, error) { return resourcequota.New(d.Env, kinds) },
 		func() (*reconcile.Controller, error) { return volumebinder.New(d.Env) },
+		func() (*reconcile.Controller, error) { return ephemeralvolume.New(d.Env) },
+		func() (*reconcile.Controller, error) { return resourceclaim.New(d.Env) },
+		func() (*reconcile.Controller, error) { return devicetainteviction.New(d.Env) },
 		func() (*reconcile.Controller, error) { return pvcprotection.New(d.Env) },
 		func() (*reconcile.Controller, error) { return pvprotection.New(d.Env) },
 		func() (*reconcile.Controller, error) { return nodelifecycle.New(d.Env) },

@@ -20,7 +20,9 @@ func KeyOf(obj metav1.Object) Key {
 
 // Result is what a plan wants done.
 type Result struct {
-	// Actions run in order, up to the first failure.
+	// Actions run in order, up to the first failure. The resourceVersion of an
+	// object is a precondition; if an earlier action of the plan wrote the same
+	// object, it is the one that write gave.
 	Actions []Action
 	// OnFailure, if set, gives the actions that report a failure (a condition,
 	// an event). It must be pure. The failed key is retried all the same.

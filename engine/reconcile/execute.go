@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -34,6 +35,15 @@ type execution struct {
 
 	mu      sync.Mutex
 	written []written
+	// moved is, by object and the resourceVersion it was planned with, the one
+	// that our own last write gave it.
+	moved map[version]string
+}
+
+// version is one state of one object.
+type version struct {
+	uid             types.UID
+	resourceVersion string
 }
 
 // all runs the plan; the error is that of the first action that failed, or of
@@ -66,13 +76,17 @@ func (e *execution) one(ctx context.Context, action Action) (done int, err error
 		e.announce(a.Announce, obj, err)
 		return 0, wrap(err, "create", a.Object)
 	case Update:
+		planned := e.catchUp(a.Object)
 		obj, err := writer.UpdateSubresource(ctx, a.Object, a.Subresource, metav1.UpdateOptions{})
 		e.wrote(obj, err)
+		e.moveOn(planned, obj, err)
 		e.announce(a.Announce, obj, err)
 		return 0, wrap(err, "update", a.Object)
 	case UpdateStatus:
+		planned := e.catchUp(a.Object)
 		obj, err := writer.UpdateSubresource(ctx, a.Object, "status", metav1.UpdateOptions{})
 		e.wrote(obj, err)
+		e.moveOn(planned, obj, err)
 		return 0, wrap(err, "update status of", a.Object)
 	case Patch:
 		return 0, e.patch(ctx, a)
@@ -168,6 +182,40 @@ func (e *execution) batch(ctx context.Context, batch Batch) (done int, err error
 		size *= 2
 	}
 	return done, nil
+}
+
+// catchUp gives an object that this plan already wrote the resourceVersion of that
+// write, so that a plan may change status and metadata of one object: the
+// precondition still refuses what somebody else wrote in between. It returns the
+// state the object was planned in.
+func (e *execution) catchUp(obj runtime.Object) version {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return version{}
+	}
+	planned := version{m.GetUID(), m.GetResourceVersion()}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now, ok := e.moved[planned]; ok {
+		m.SetResourceVersion(now)
+	}
+	return planned
+}
+
+func (e *execution) moveOn(planned version, written runtime.Object, err error) {
+	if err != nil || written == nil || planned.uid == "" {
+		return
+	}
+	m, err := meta.Accessor(written)
+	if err != nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.moved == nil {
+		e.moved = map[version]string{}
+	}
+	e.moved[planned] = m.GetResourceVersion()
 }
 
 func (e *execution) wrote(obj runtime.Object, err error) {

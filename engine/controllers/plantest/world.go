@@ -153,7 +153,7 @@ func (w *World) delete(a reconcile.Delete) {
 	}
 	for k, obj := range w.objects {
 		_, m := key(obj)
-		if m.GetUID() != a.UID || m.GetName() != a.Name {
+		if plural, _ := meta.UnsafeGuessKindToResource(kindOf(obj)); m.GetUID() != a.UID || m.GetName() != a.Name || plural.Resource != a.Resource.Resource {
 			continue
 		}
 		w.log = append(w.log, "delete "+describe(obj)+suffix)
