@@ -57,6 +57,13 @@ func (m *memory) Update(_ context.Context, obj runtime.Object, _ metav1.UpdateOp
 	return obj, nil
 }
 
+func (m *memory) Delete(_ context.Context, gvr schema.GroupVersionResource, namespace, name string, _ metav1.DeleteOptions) error {
+	m.Lock()
+	defer m.Unlock()
+	delete(m.objects, key(gvr, namespace, name))
+	return nil
+}
+
 var config = Config{ServiceIP: net.IPv4(10, 96, 0, 1), AdvertiseIP: net.IPv4(10, 0, 0, 5), Port: 6443}
 
 func ensureOnce(t *testing.T, m *memory, cfg Config) (created, updated int) {
@@ -84,10 +91,21 @@ func TestEnsureIsIdempotentAndRepairs(t *testing.T) {
 	view.Rules, view.Annotations = nil, map[string]string{rbacv1.AutoUpdateAnnotationKey: "false"}
 	binding := m.objects["clusterrolebindings//cluster-admin"].(*rbacv1.ClusterRoleBinding)
 	binding.Subjects = nil
+	edit := m.objects["clusterroles//edit"].(*rbacv1.ClusterRole)
+	edit.AggregationRule, edit.Labels = nil, map[string]string{"mine": "yes"}
+	discovery := m.objects["clusterrolebindings//system:discovery"].(*rbacv1.ClusterRoleBinding)
+	discovery.RoleRef.Name = "view"
 	moved := config
 	moved.AdvertiseIP = net.IPv4(10, 0, 0, 6)
-	if created, updated := ensureOnce(t, m, moved); created != 0 || updated != 4 {
-		t.Errorf("repair: created %d, updated %d; want 0 and 4", created, updated)
+	if created, updated := ensureOnce(t, m, moved); created != 1 || updated != 5 {
+		t.Errorf("repair: created %d, updated %d; want 1 and 5", created, updated)
+	}
+	edit = m.objects["clusterroles//edit"].(*rbacv1.ClusterRole)
+	if edit.AggregationRule == nil || edit.Labels["mine"] != "yes" || edit.Labels["kubernetes.io/bootstrapping"] != "rbac-defaults" {
+		t.Errorf("edit is not whole: %v %v", edit.AggregationRule, edit.Labels)
+	}
+	if ref := m.objects["clusterrolebindings//system:discovery"].(*rbacv1.ClusterRoleBinding).RoleRef; ref.Name != "system:discovery" {
+		t.Errorf("discovery is bound to %s", ref.Name)
 	}
 	rules := m.objects["clusterroles//cluster-admin"].(*rbacv1.ClusterRole).Rules
 	if ok, missing := validation.Covers(rules, append(userRoles()[0].rules, on("get", "own", "things"))); !ok {

@@ -24,6 +24,7 @@ type Writer interface {
 	Get(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string) (runtime.Object, error)
 	Create(ctx context.Context, obj runtime.Object, opts metav1.CreateOptions) (runtime.Object, error)
 	Update(ctx context.Context, obj runtime.Object, opts metav1.UpdateOptions) (runtime.Object, error)
+	Delete(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string, opts metav1.DeleteOptions) error
 }
 
 // inFlight lets the store commit many creates at once.
@@ -66,12 +67,40 @@ func ensure(ctx context.Context, w Writer, want runtime.Object) error {
 	if err != nil {
 		return fmt.Errorf("get %s %s/%s: %w", gvr.Resource, namespace, name, err)
 	}
+	if otherRole(have, want) {
+		return replace(ctx, w, gvr, want)
+	}
 	next := merge(have, want)
 	if next == nil {
 		return nil
 	}
 	if _, err := w.Update(ctx, next, metav1.UpdateOptions{}); err != nil && !apierrors.IsConflict(err) {
 		return fmt.Errorf("update %s %s/%s: %w", gvr.Resource, namespace, name, err)
+	}
+	return nil
+}
+
+// otherRole reports whether a binding of ours refers to another role than it should.
+// That cannot be changed, so it takes a new binding.
+func otherRole(have, want runtime.Object) bool {
+	var has, wants rbacv1.RoleRef
+	switch want := want.(type) {
+	case *rbacv1.ClusterRoleBinding:
+		has, wants = have.(*rbacv1.ClusterRoleBinding).RoleRef, want.RoleRef
+	case *rbacv1.RoleBinding:
+		has, wants = have.(*rbacv1.RoleBinding).RoleRef, want.RoleRef
+	}
+	return has != wants && !protected(have)
+}
+
+func replace(ctx context.Context, w Writer, gvr schema.GroupVersionResource, want runtime.Object) error {
+	meta := want.(metav1.Object)
+	err := w.Delete(ctx, gvr, meta.GetNamespace(), meta.GetName(), metav1.DeleteOptions{})
+	if err == nil || apierrors.IsNotFound(err) {
+		_, err = w.Create(ctx, want, metav1.CreateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("replace %s %s/%s: %w", gvr.Resource, meta.GetNamespace(), meta.GetName(), err)
 	}
 	return nil
 }
@@ -108,16 +137,16 @@ func merge(have, want runtime.Object) runtime.Object {
 	switch want := want.(type) {
 	case *rbacv1.ClusterRole:
 		next := have.(*rbacv1.ClusterRole).DeepCopy()
-		return grown(next, addRules(&next.Rules, want.Rules))
+		return grown(next, want, addRules(&next.Rules, want.Rules), addSelectors(next, want))
 	case *rbacv1.Role:
 		next := have.(*rbacv1.Role).DeepCopy()
-		return grown(next, addRules(&next.Rules, want.Rules))
+		return grown(next, want, addRules(&next.Rules, want.Rules))
 	case *rbacv1.ClusterRoleBinding:
 		next := have.(*rbacv1.ClusterRoleBinding).DeepCopy()
-		return grown(next, addSubjects(&next.Subjects, want.Subjects))
+		return grown(next, want, addSubjects(&next.Subjects, want.Subjects))
 	case *rbacv1.RoleBinding:
 		next := have.(*rbacv1.RoleBinding).DeepCopy()
-		return grown(next, addSubjects(&next.Subjects, want.Subjects))
+		return grown(next, want, addSubjects(&next.Subjects, want.Subjects))
 	case *corev1.Endpoints:
 		next := have.(*corev1.Endpoints).DeepCopy()
 		if equality.Semantic.DeepEqual(next.Subsets, want.Subsets) {
@@ -136,11 +165,58 @@ func merge(have, want runtime.Object) runtime.Object {
 	return nil
 }
 
-func grown(next runtime.Object, changed bool) runtime.Object {
-	if !changed || next.(metav1.Object).GetAnnotations()[rbacv1.AutoUpdateAnnotationKey] == "false" {
+// grown returns next, with the labels and annotations of want, if that or anything
+// else changed it.
+func grown(next, want runtime.Object, changes ...bool) runtime.Object {
+	if protected(next) {
+		return nil
+	}
+	meta, wanted := next.(metav1.Object), want.(metav1.Object)
+	labels, newLabels := addMissing(meta.GetLabels(), wanted.GetLabels())
+	annotations, newAnnotations := addMissing(meta.GetAnnotations(), wanted.GetAnnotations())
+	meta.SetLabels(labels)
+	meta.SetAnnotations(annotations)
+	if !newLabels && !newAnnotations && !slices.Contains(changes, true) {
 		return nil
 	}
 	return next
+}
+
+// protected reports whether somebody asked that the object stay as it is.
+func protected(obj runtime.Object) bool {
+	return obj.(metav1.Object).GetAnnotations()[rbacv1.AutoUpdateAnnotationKey] == "false"
+}
+
+// addMissing adds keys; values that are there stay.
+func addMissing(have, want map[string]string) (map[string]string, bool) {
+	changed := false
+	for k, v := range want {
+		if _, ok := have[k]; ok {
+			continue
+		}
+		if have == nil {
+			have = map[string]string{}
+		}
+		have[k], changed = v, true
+	}
+	return have, changed
+}
+
+// addSelectors completes which roles an aggregated role collects.
+func addSelectors(next, want *rbacv1.ClusterRole) (changed bool) {
+	if want.AggregationRule == nil {
+		return false
+	}
+	if next.AggregationRule == nil {
+		next.AggregationRule = &rbacv1.AggregationRule{}
+	}
+	have := &next.AggregationRule.ClusterRoleSelectors
+	for _, selector := range want.AggregationRule.ClusterRoleSelectors {
+		if !slices.ContainsFunc(*have, func(s metav1.LabelSelector) bool { return equality.Semantic.DeepEqual(s, selector) }) {
+			*have, changed = append(*have, selector), true
+		}
+	}
+	return changed
 }
 
 func addRules(have *[]rbacv1.PolicyRule, want []rbacv1.PolicyRule) bool {

@@ -10,8 +10,8 @@ const authReader = "extension-apiserver-authentication-reader"
 
 // namespaced returns the default Roles and RoleBindings.
 func namespaced() []runtime.Object {
-	leases := func(component string) []rbacv1.PolicyRule {
-		return []rbacv1.PolicyRule{on("watch", core, "configmaps"), on("get update", core, "configmaps", component)}
+	leases := []rbacv1.PolicyRule{
+		on("create get list update watch", coordination, "leases"), on("create get list update watch", coordination, "leasecandidates"),
 	}
 	const system, public = metav1.NamespaceSystem, metav1.NamespacePublic
 	leaderOf := func(component string) string { return "system::leader-locking-" + component }
@@ -20,8 +20,8 @@ func namespaced() []runtime.Object {
 		localRole(system, controllerPrefix+"bootstrap-signer", on(read, core, "secrets")),
 		localRole(system, controllerPrefix+"cloud-provider", on("create get list watch", core, "configmaps")),
 		localRole(system, controllerPrefix+"token-cleaner", on("delete get list watch", core, "secrets"), recording()),
-		localRole(system, leaderOf("kube-controller-manager"), leases("kube-controller-manager")...),
-		localRole(system, leaderOf("kube-scheduler"), leases("kube-scheduler")...),
+		localRole(system, leaderOf("kube-controller-manager"), leases...),
+		localRole(system, leaderOf("kube-scheduler"), leases...),
 		localRole(public, controllerPrefix+"bootstrap-signer", on(read, core, "configmaps"), on("update", core, "configmaps", "cluster-info"), recording()),
 
 		localBinding(system, "system::"+authReader, authReader, user("system:kube-controller-manager", "system:kube-scheduler")),
@@ -32,6 +32,9 @@ func namespaced() []runtime.Object {
 	}
 	for _, component := range []string{"kube-controller-manager", "kube-scheduler"} {
 		to := append(user("system:"+component), account(component)...)
+		if component == "kube-controller-manager" {
+			to = append(to, account("leader-election-controller")...)
+		}
 		objects = append(objects, localBinding(system, leaderOf(component), leaderOf(component), to))
 	}
 	return objects

@@ -12,7 +12,8 @@ import (
 const (
 	read       = "get list watch"
 	write      = "create delete deletecollection patch update"
-	readUpdate = read + " patch update"
+	readUpdate = "get list patch update watch"
+	everything = "create delete deletecollection get list patch update watch"
 
 	core          = ""
 	admissionReg  = "admissionregistration.k8s.io"
@@ -26,6 +27,7 @@ const (
 	coordination  = "coordination.k8s.io"
 	discovery     = "discovery.k8s.io"
 	events        = "events.k8s.io"
+	bothEvents    = core + " " + events
 	extensions    = "extensions"
 	metrics       = "metrics.k8s.io"
 	networking    = "networking.k8s.io"
