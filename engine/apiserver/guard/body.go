@@ -59,10 +59,13 @@ func (b *Bodies) check(req *http.Request, info *request.RequestInfo) error {
 	t := b.Types[schema.GroupVersionResource{Group: info.APIGroup, Version: info.APIVersion, Resource: info.Resource}]
 	media, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	isYAML := media == runtime.ContentTypeYAML || media == string(types.ApplyYAMLPatchType)
-	if t == nil && !isYAML {
+	if t == nil && !isYAML && req.ContentLength >= 0 && req.ContentLength < wideBody {
 		return nil
 	}
 	original := req.Body
+	if req.ContentLength > int64(b.Limit) {
+		return nil // refused behind
+	}
 	body, err := read(original, req.ContentLength, b.Limit)
 	if err != nil || len(body) > b.Limit {
 		// The handlers behind see the same error, or count the same bytes.
@@ -75,6 +78,11 @@ func (b *Bodies) check(req *http.Request, info *request.RequestInfo) error {
 			return apierrors.NewBadRequest(err.Error())
 		}
 	}
+	if len(body) >= wideBody {
+		if errs := metadataIn(body, media).errors(); len(errs) > 0 {
+			return apierrors.NewInvalid(schema.GroupKind{Group: info.APIGroup, Kind: info.Resource}, head(info.Name), errs)
+		}
+	}
 	if t == nil {
 		return nil
 	}
@@ -83,6 +91,9 @@ func (b *Bodies) check(req *http.Request, info *request.RequestInfo) error {
 	}
 	return nil
 }
+
+// wideBody is the size below which the metadata in a body is harmless.
+const wideBody = 64 << 10
 
 // checkNumbers looks closer at bodies that are suspicious.
 func checkNumbers(body []byte, media string, t reflect.Type) error {
@@ -106,9 +117,6 @@ func checkNumbers(body []byte, media string, t reflect.Type) error {
 
 // read reads a little more than limit at most.
 func read(body io.Reader, length int64, limit int) ([]byte, error) {
-	if length > int64(limit) {
-		return nil, nil
-	}
 	buf := bytes.NewBuffer(make([]byte, 0, max(length, 0)+bytes.MinRead))
 	_, err := buf.ReadFrom(io.LimitReader(body, int64(limit)+1))
 	return buf.Bytes(), err

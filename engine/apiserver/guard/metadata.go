@@ -2,13 +2,20 @@ package guard
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
+	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -58,40 +65,114 @@ func checkMetadata(a admission.Attributes) error {
 	if err != nil {
 		return nil
 	}
-	if errs := metadataErrors(object); len(errs) > 0 {
+	if errs := metadataOf(object).errors(); len(errs) > 0 {
 		return apierrors.NewInvalid(a.GetKind().GroupKind(), head(object.GetName()), errs)
 	}
 	return nil
 }
 
-func metadataErrors(o metav1.Object) field.ErrorList {
+// metadata is what of an object's metadata can be out of proportion. Members other
+// than labels are counted only.
+type metadata struct {
+	Name            string            `json:"name"`
+	GenerateName    string            `json:"generateName"`
+	Namespace       string            `json:"namespace"`
+	Labels          map[string]string `json:"labels"`
+	OwnerReferences []struct{}        `json:"ownerReferences"`
+	Finalizers      []struct{}        `json:"finalizers"`
+	ManagedFields   []struct{}        `json:"managedFields"`
+}
+
+func metadataOf(o metav1.Object) *metadata {
+	return &metadata{
+		Name: o.GetName(), GenerateName: o.GetGenerateName(), Namespace: o.GetNamespace(), Labels: o.GetLabels(),
+		OwnerReferences: make([]struct{}, len(o.GetOwnerReferences())),
+		Finalizers:      make([]struct{}, len(o.GetFinalizers())),
+		ManagedFields:   make([]struct{}, len(o.GetManagedFields())),
+	}
+}
+
+func (m *metadata) errors() field.ErrorList {
 	var errs field.ErrorList
 	path := field.NewPath("metadata")
 	for _, list := range []struct {
 		name string
 		size int
 	}{
-		{"labels", len(o.GetLabels())},
-		{"ownerReferences", len(o.GetOwnerReferences())},
-		{"finalizers", len(o.GetFinalizers())},
-		{"managedFields", len(o.GetManagedFields())},
+		{"labels", len(m.Labels)},
+		{"ownerReferences", len(m.OwnerReferences)},
+		{"finalizers", len(m.Finalizers)},
+		{"managedFields", len(m.ManagedFields)},
 	} {
 		if list.size > MetadataEntries {
 			errs = append(errs, field.TooMany(path.Child(list.name), list.size, MetadataEntries))
 		}
 	}
-	for name, text := range map[string]string{"name": o.GetName(), "generateName": o.GetGenerateName(), "namespace": o.GetNamespace()} {
+	for name, text := range map[string]string{"name": m.Name, "generateName": m.GenerateName, "namespace": m.Namespace} {
 		if len(text) > longestText {
 			errs = append(errs, field.TooLong(path.Child(name), "", longestText))
 		}
 	}
-	for key, value := range o.GetLabels() {
+	for key, value := range m.Labels {
 		if len(key) > longestText || len(value) > longestText {
 			errs = append(errs, field.Invalid(path.Child("labels"), head(key)+"="+head(value), "no part of a label may be more than 253 bytes"))
 			break
 		}
 	}
 	return errs
+}
+
+// metadataIn finds the metadata in a body before it is decoded: the library compares
+// every owner of a new object with every other one. In a JSON patch there is none;
+// what it leads to is seen on admission.
+func metadataIn(body []byte, media string) *metadata {
+	var object struct {
+		Metadata metadata `json:"metadata"`
+	}
+	switch media {
+	case runtime.ContentTypeProtobuf:
+		return metadataInProtobuf(body)
+	case string(types.JSONPatchType):
+		return &metadata{}
+	case runtime.ContentTypeYAML, string(types.ApplyYAMLPatchType):
+		converted, err := yaml.YAMLToJSON(body)
+		if err != nil {
+			return &metadata{}
+		}
+		body = converted
+	}
+	// A member of another type is left out and does not keep the rest from being
+	// read; what is no JSON at all is refused by the decoder.
+	_ = json.Unmarshal(body, &object)
+	return &object.Metadata
+}
+
+// Numbers of fields: of metadata in every object, and of its lists.
+const (
+	metadataNumber      = 1
+	labelsNumber        = 11
+	ownersNumber        = 13
+	finalizersNumber    = 14
+	managedFieldsNumber = 17
+)
+
+func metadataInProtobuf(body []byte) *metadata {
+	m := &metadata{Labels: map[string]string{}}
+	for object := range submessages(body[min(len(body), len(prefix)):], rawNumber) {
+		for inner := range submessages(object, metadataNumber) {
+			for range submessages(inner, labelsNumber) {
+				m.Labels[strconv.Itoa(len(m.Labels))] = ""
+			}
+			for number, list := range map[protowire.Number]*[]struct{}{
+				ownersNumber: &m.OwnerReferences, finalizersNumber: &m.Finalizers, managedFieldsNumber: &m.ManagedFields,
+			} {
+				for range submessages(inner, number) {
+					*list = append(*list, struct{}{})
+				}
+			}
+		}
+	}
+	return m
 }
 
 // head is as much of a text as a message needs.

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
@@ -140,22 +139,7 @@ func typeAt(t reflect.Type, pointer string) reflect.Type {
 // struct tags. What is malformed is left to the decoder.
 func checkProtobuf(message []byte, t reflect.Type) error {
 	t = deref(t)
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return nil
-		}
-		message = message[n:]
-		size := protowire.ConsumeFieldValue(number, kind, message)
-		if size < 0 {
-			return nil
-		}
-		value := message[:size]
-		message = message[size:]
-		if kind != protowire.BytesType {
-			continue
-		}
-		value, _ = protowire.ConsumeBytes(value)
+	for number, value := range lengthDelimited(message) {
 		if err := checkField(value, t, int(number)); err != nil {
 			return err
 		}
@@ -192,20 +176,14 @@ func checkField(value []byte, t reflect.Type, number int) error {
 
 // checkEntry is for an entry of a map: its field 2 is the value.
 func checkEntry(entry []byte, t reflect.Type) error {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
 	const valueNumber = 2
-	for len(entry) > 0 {
-		number, kind, n := protowire.ConsumeField(entry)
-		if n < 0 {
-			return nil
+	for value := range submessages(entry, valueNumber) {
+		if err := checkProtobuf(value, t); err != nil {
+			return err
 		}
-		if number == valueNumber && kind == protowire.BytesType && t.Kind() == reflect.Struct {
-			_, _, tag := protowire.ConsumeTag(entry)
-			value, _ := protowire.ConsumeBytes(entry[tag:])
-			if err := checkProtobuf(value, t); err != nil {
-				return err
-			}
-		}
-		entry = entry[n:]
 	}
 	return nil
 }
