@@ -17,6 +17,9 @@ import (
 // that it may travel in a watch event.
 type cachingObject struct {
 	obj runtime.Object // never changed
+	// stored is obj as it may be written from stored bytes; nil if it is not stored
+	// as it is.
+	stored *EncodedObject
 
 	mu struct {
 		sync.Mutex
@@ -35,15 +38,21 @@ var (
 	_ metav1.ObjectMetaAccessor = (*cachingObject)(nil)
 )
 
-func newCachingObject(obj runtime.Object) *cachingObject { return &cachingObject{obj: obj} }
+func newCachingObject(obj runtime.Object, stored *EncodedObject) *cachingObject {
+	return &cachingObject{obj: obj, stored: stored}
+}
 
 // CacheEncode implements runtime.CacheableObject.
 func (o *cachingObject) CacheEncode(id runtime.Identifier, encode func(runtime.Object, io.Writer) error, w io.Writer) error {
 	e := o.encoding(id)
 	e.once.Do(func() {
 		var buf bytes.Buffer
-		// Encoders set the kind on what they are given.
-		e.err = encode(o.GetObject(), &buf)
+		if o.stored != nil {
+			e.err = encode(o.stored, &buf)
+		} else {
+			// Encoders set the kind on what they are given.
+			e.err = encode(o.GetObject(), &buf)
+		}
 		e.raw = buf.Bytes()
 	})
 	if e.err != nil {
@@ -72,7 +81,7 @@ func (o *cachingObject) GetObject() runtime.Object { return shallowCopy(o.obj) }
 
 // DeepCopyObject implements runtime.Object.
 func (o *cachingObject) DeepCopyObject() runtime.Object {
-	return newCachingObject(o.obj.DeepCopyObject())
+	return newCachingObject(o.obj.DeepCopyObject(), nil)
 }
 
 // GetObjectMeta implements metav1.ObjectMetaAccessor, for readers.

@@ -66,6 +66,11 @@ type ResourceConfig struct {
 	// Codec decodes stored bytes to the hub type and encodes the hub type to
 	// the stored form. It must be safe for concurrent use.
 	Codec runtime.Codec
+	// Encodings lets EncodedObject and EncodedList write stored bytes.
+	Encodings Encodings
+	// Default fills in what Codec would when it decodes; nil if it adds nothing or
+	// if that is not known.
+	Default func(runtime.Object)
 	// NewFunc and NewListFunc make empty objects of the hub type.
 	NewFunc, NewListFunc func() runtime.Object
 	// Transformer encrypts what is written; nil stores plain bytes.
@@ -111,10 +116,13 @@ func WithSharedObjects(ctx context.Context) context.Context {
 
 // WithSharedEncodings marks a context so that Watch delivers objects as a
 // runtime.CacheableObject, by which all watches that send an event in the same
-// form encode it once. Meant for the HTTP server.
+// form encode it once, from stored bytes where possible. Meant for the HTTP server.
 func WithSharedEncodings(ctx context.Context) context.Context {
 	return context.WithValue(ctx, deliveryKey{}, deliverEncodings)
 }
+
+// SharesEncodings reports whether a context was marked by WithSharedEncodings.
+func SharesEncodings(ctx context.Context) bool { return deliveryOf(ctx) == deliverEncodings }
 
 func deliveryOf(ctx context.Context) delivery {
 	d, _ := ctx.Value(deliveryKey{}).(delivery)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/btree"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/storage"
 
 	"github.com/pintle-io/pintle/store/kv"
@@ -25,6 +27,10 @@ type entry struct {
 	stale bool
 	// err says why the stored bytes could not be read.
 	err error
+
+	// exact means that data is what an encoder makes of obj now.
+	exact atomic.Bool
+	text  text
 }
 
 func entryLess(a, b *entry) bool { return a.key < b.key }
@@ -103,11 +109,19 @@ func (r *Resource) toStorage(ctx context.Context, key string, data []byte) ([]by
 
 func (r *Resource) decode(data []byte) (runtime.Object, error) {
 	obj, _, err := r.cfg.Codec.Decode(data, nil, r.cfg.NewFunc())
+	if _, ok := obj.(runtime.Unstructured); !ok && err == nil {
+		// The items of a list have no kind.
+		obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	}
 	return obj, err
 }
 
-// encode clears what is not stored from obj and encodes it.
+// encode completes obj with what decoding would add, clears what is not stored from
+// it, and encodes it.
 func (r *Resource) encode(obj runtime.Object) ([]byte, error) {
+	if r.cfg.Default != nil {
+		r.cfg.Default(obj)
+	}
 	if err := r.versioner.PrepareObjectForStorage(obj); err != nil {
 		return nil, fmt.Errorf("prepare object for storage: %w", err)
 	}

@@ -30,6 +30,7 @@ type event struct {
 	size int
 
 	versioner storage.Versioner
+	from      *Resource
 	gone      struct {
 		sync.Once
 		obj runtime.Object
@@ -75,7 +76,11 @@ func (ev *event) wrap(obj runtime.Object, gone bool) runtime.Object {
 	if w := slot.Value(); w != nil {
 		return w
 	}
-	w := newCachingObject(obj)
+	var stored *EncodedObject
+	if !gone {
+		stored = &EncodedObject{ev.from, ev.cur}
+	}
+	w := newCachingObject(obj, stored)
 	*slot = weak.Make(w)
 	return w
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/pintle-io/pintle/store/kv"
 )
 
-// GetList implements storage.Interface. listObj may be an *ObjectList.
+// GetList implements storage.Interface. listObj may be an *ObjectList
+// or an *EncodedList.
 func (r *Resource) GetList(_ context.Context, key string, opts storage.ListOptions, listObj runtime.Object) error {
 	key, err := storage.PrepareKey(r.prefix, key, opts.Recursive)
 	if err != nil {
@@ -24,6 +25,9 @@ func (r *Resource) GetList(_ context.Context, key string, opts storage.ListOptio
 	sink, err := newListSink(listObj)
 	if err != nil {
 		return err
+	}
+	if sink.encoded != nil {
+		sink.encoded.from = r
 	}
 	withRev, start, err := storage.ValidateListOptions(key, r.versioner, opts)
 	if err != nil {
@@ -133,9 +137,10 @@ func (r *Resource) fillPage(state *tree, key, start string, opts storage.ListOpt
 
 // listSink appends objects to the items of a list.
 type listSink struct {
-	shared *ObjectList
-	maps   *unstructured.UnstructuredList
-	items  reflect.Value // of another list type
+	shared  *ObjectList
+	encoded *EncodedList
+	maps    *unstructured.UnstructuredList
+	items   reflect.Value // of another list type
 }
 
 func newListSink(listObj runtime.Object) (*listSink, error) {
@@ -143,6 +148,9 @@ func newListSink(listObj runtime.Object) (*listSink, error) {
 	case *ObjectList:
 		l.Items = l.Items[:0]
 		return &listSink{shared: l}, nil
+	case *EncodedList:
+		l.entries = l.entries[:0]
+		return &listSink{encoded: l}, nil
 	case *unstructured.UnstructuredList:
 		return &listSink{maps: l}, nil
 	}
@@ -161,6 +169,8 @@ func (s *listSink) len() int {
 	switch {
 	case s.shared != nil:
 		return len(s.shared.Items)
+	case s.encoded != nil:
+		return len(s.encoded.entries)
 	case s.maps != nil:
 		return len(s.maps.Items)
 	}
@@ -168,6 +178,9 @@ func (s *listSink) len() int {
 }
 
 func (s *listSink) expect(n int) {
+	if s.encoded != nil {
+		s.encoded.entries = make([]*entry, 0, n)
+	}
 	if s.items.IsValid() && s.items.Cap() < n {
 		s.items.Set(reflect.MakeSlice(s.items.Type(), 0, n))
 	}
@@ -182,9 +195,15 @@ func (s *listSink) add(e *entry, pred *storage.SelectionPredicate) error {
 	if matched, err := pred.Matches(e.obj); !matched || err != nil {
 		return nil
 	}
+	return s.put(e)
+}
+
+func (s *listSink) put(e *entry) error {
 	switch {
 	case s.shared != nil:
 		s.shared.Items = append(s.shared.Items, e.obj)
+	case s.encoded != nil:
+		s.encoded.entries = append(s.encoded.entries, e)
 	case s.maps != nil:
 		s.maps.Items = append(s.maps.Items, *shallowCopy(e.obj).(*unstructured.Unstructured))
 	default:

@@ -12,12 +12,19 @@ import (
 type attachment struct {
 	from  *Resource
 	entry *entry
+	// stamped means that entry says at which revision it was written.
+	stamped bool
 }
 
 // publish applies the events of one batch, on the committer's goroutine.
 func (r *Resource) publish(events []kv.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.mu.phase != phaseLoaded {
+		for i := range events {
+			r.stamp(&events[i])
+		}
+	}
 	switch r.mu.phase {
 	case phaseIdle:
 		return
@@ -36,9 +43,14 @@ func (r *Resource) publish(events []kv.Event) {
 	r.mu.touched = r.mu.touched[:0]
 }
 
-// applyLocked changes the index and appends to the logs.
+// applyLocked changes the index and appends to the logs, unless the index was read
+// from disk with the event in it.
 func (r *Resource) applyLocked(e *kv.Event) {
-	ev := &event{rev: e.Rev, time: time.Now(), versioner: r.versioner}
+	if e.Rev <= r.mu.loadedRev {
+		r.stamp(e)
+		return
+	}
+	ev := &event{rev: e.Rev, time: time.Now(), versioner: r.versioner, from: r}
 	if e.Deleted {
 		prev, found := r.mu.tree.Delete(&entry{key: e.Key})
 		if !found {
@@ -78,13 +90,25 @@ func (r *Resource) trim(now time.Time) {
 // publishedEntry is the entry of a put: the writer's, or one decoded here if the
 // writer was the Resource of another version.
 func (r *Resource) publishedEntry(e *kv.Event) *entry {
+	if mine := r.stamp(e); mine != nil {
+		return mine
+	}
+	return r.decodeEntry(e.Key, e.Value, e.Head)
+}
+
+// stamp tells the entry that a writer of this Resource sent along at which revision
+// it was written, and returns it.
+func (r *Resource) stamp(e *kv.Event) *entry {
 	a, ok := e.Attachment.(*attachment)
 	if !ok || a.from != r {
-		return r.decodeEntry(e.Key, e.Value, e.Head)
+		return nil
 	}
-	a.entry.head = e.Head
-	if a.entry.err == nil {
-		a.entry.err = r.versioner.UpdateObject(a.entry.obj, uint64(e.Rev))
+	if !a.stamped {
+		a.stamped = true
+		a.entry.head = e.Head
+		if a.entry.err == nil {
+			a.entry.err = r.versioner.UpdateObject(a.entry.obj, uint64(e.Rev))
+		}
 	}
 	return a.entry
 }

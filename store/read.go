@@ -10,20 +10,20 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 )
 
-// Get implements storage.Interface. It is answered from memory and reflects
+// Get implements storage.Interface; out may be an *EncodedObject. It is answered from memory and reflects
 // every acknowledged write.
 func (r *Resource) Get(_ context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
 	key, err := storage.PrepareKey(r.prefix, key, false)
 	if err != nil {
 		return err
 	}
-	if err := r.ready(); err != nil {
-		return err
-	}
 	if err := r.waitForMinimum(opts.ResourceVersion); err != nil {
 		return err
 	}
-	e := r.current(key)
+	e, err := r.lookup(key)
+	if err != nil {
+		return err
+	}
 	switch {
 	case e == nil && opts.IgnoreNotFound:
 		return runtime.SetZeroValue(out)
@@ -34,6 +34,10 @@ func (r *Resource) Get(_ context.Context, key string, opts storage.GetOptions, o
 			return err
 		}
 		return readError(e)
+	}
+	if encoded, ok := out.(*EncodedObject); ok {
+		encoded.from, encoded.entry = r, e
+		return nil
 	}
 	return copyInto(out, e.obj)
 }

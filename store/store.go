@@ -22,6 +22,8 @@ type Store struct {
 	log  *slog.Logger
 	kv   *kv.DB
 
+	texts texts
+
 	// published is the newest revision that every index reflects.
 	published atomic.Int64
 

@@ -51,6 +51,7 @@ func (s *Store) tidyLoop() {
 }
 
 func (s *Store) trim(now time.Time) {
+	s.texts.trim(now)
 	for _, rs := range *s.routes.Load() {
 		for _, r := range rs {
 			r.trim(now)

@@ -199,7 +199,7 @@ func (w *watcher) sendHistory(rev int64) (int64, bool) {
 
 // pastEvent decodes an event from disk.
 func (r *Resource) pastEvent(e *kv.PastEvent) *event {
-	ev := &event{rev: e.Rev, versioner: r.versioner}
+	ev := &event{rev: e.Rev, versioner: r.versioner, from: r}
 	if !e.Deleted {
 		ev.cur = r.decodeEntry(e.Key, e.Value, e.Head)
 	}

@@ -224,7 +224,11 @@ func (w *watcher) sendAdded(e *entry) bool {
 		return true
 	}
 	obj := e.obj
-	if w.form != deliverShared {
+	switch w.form {
+	case deliverShared:
+	case deliverEncodings:
+		obj = newCachingObject(e.obj, &EncodedObject{w.r, e})
+	default:
 		obj = shallowCopy(obj)
 	}
 	return w.send(watch.Event{Type: watch.Added, Object: obj})

@@ -17,13 +17,12 @@ func (r *Resource) Create(ctx context.Context, key string, obj, out runtime.Obje
 	if err != nil {
 		return err
 	}
-	if err := r.ready(); err != nil {
-		return err
-	}
 	if version, err := r.versioner.ObjectResourceVersion(obj); err == nil && version != 0 {
 		return storage.ErrResourceVersionSetOnCreate
 	}
-	if r.current(key) != nil {
+	if existing, err := r.lookup(key); err != nil {
+		return err
+	} else if existing != nil {
 		return storage.NewKeyExistsError(key, 0)
 	}
 	data, err := r.encode(obj)
@@ -44,6 +43,7 @@ func (r *Resource) Create(ctx context.Context, key string, obj, out runtime.Obje
 // entry that was published. A *kv.ConflictError is returned as it is.
 func (r *Resource) put(ctx context.Context, key string, data []byte, modRev, expiry int64) (*entry, error) {
 	e := &entry{key: key, data: data}
+	e.exact.Store(r.cfg.Default != nil)
 	var err error
 	if e.obj, err = r.decode(data); err != nil {
 		return nil, err
@@ -79,10 +79,10 @@ func (r *Resource) Delete(ctx context.Context, key string, out runtime.Object, p
 		return err
 	}
 	for {
-		if err := r.ready(); err != nil {
+		e, err := r.lookup(key)
+		if err != nil {
 			return err
 		}
-		e := r.current(key)
 		if e == nil {
 			return storage.NewKeyNotFoundError(key, 0)
 		}
@@ -139,9 +139,6 @@ func (r *Resource) GuaranteedUpdate(ctx context.Context, key string, out runtime
 		return err
 	}
 	for {
-		if err := r.ready(); err != nil {
-			return err
-		}
 		e, err := r.tryUpdate(ctx, key, ignoreNotFound, preconditions, tryUpdate)
 		if isConflict(err) {
 			continue
@@ -157,7 +154,10 @@ func (r *Resource) GuaranteedUpdate(ctx context.Context, key string, out runtime
 func (r *Resource) tryUpdate(ctx context.Context, key string, ignoreNotFound bool,
 	preconditions *storage.Preconditions, update storage.UpdateFunc,
 ) (*entry, error) {
-	cur := r.current(key)
+	cur, err := r.lookup(key)
+	if err != nil {
+		return nil, err
+	}
 	obj, err := r.updateInput(key, cur, ignoreNotFound)
 	if err != nil {
 		return nil, err
@@ -178,7 +178,11 @@ func (r *Resource) tryUpdate(ctx context.Context, key string, ignoreNotFound boo
 		return nil, err
 	}
 	if cur != nil && !cur.stale && bytes.Equal(data, cur.data) {
-		if r.current(key) != cur {
+		now, err := r.lookup(key)
+		if err != nil {
+			return nil, err
+		}
+		if now == nil || now.head != cur.head {
 			return nil, &kv.ConflictError{Key: key}
 		}
 		return cur, nil

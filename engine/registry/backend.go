@@ -39,7 +39,24 @@ func (b *backend) options(gr schema.GroupResource, gv schema.GroupVersion, typer
 	pb := protobuf.NewSerializer(typer, typer)
 	codec := b.codecs.CodecForVersions(pb, b.codecs.UniversalDeserializer(), gv,
 		schema.GroupVersion{Group: gv.Group, Version: runtime.APIVersionInternal})
-	return b.optionsFor(gr, codec, gv)
+	options := b.optionsFor(gr, codec, gv)
+	options.Decorator = opener{b, b.encodings(gv), typer.Default}.open
+	return options
+}
+
+// encodings names the encoders of answers in version gv.
+func (b *backend) encodings(gv schema.GroupVersion) store.Encodings {
+	identifier := func(mediaType string) runtime.Identifier {
+		info, ok := runtime.SerializerInfoForMediaType(b.codecs.SupportedMediaTypes(), mediaType)
+		if !ok {
+			return ""
+		}
+		return b.codecs.EncoderForVersion(info.Serializer, gv).Identifier()
+	}
+	return store.Encodings{
+		Protobuf: identifier(runtime.ContentTypeProtobuf),
+		JSON:     identifier(runtime.ContentTypeJSON),
+	}
 }
 
 func (b *backend) optionsFor(gr schema.GroupResource, codec runtime.Codec, versioner runtime.GroupVersioner) generic.RESTOptions {
@@ -48,24 +65,33 @@ func (b *backend) optionsFor(gr schema.GroupResource, codec runtime.Codec, versi
 			Config:        storagebackend.Config{Codec: codec, EncodeVersioner: versioner},
 			GroupResource: gr,
 		},
-		Decorator:               b.open,
+		Decorator:               opener{backend: b}.open,
 		EnableGarbageCollection: true,
 		DeleteCollectionWorkers: deleteCollectionWorkers,
 		ResourcePrefix:          keyPrefix(gr),
 	}
 }
 
+// opener opens resources of a kind.
+type opener struct {
+	*backend
+	encodings store.Encodings
+	defaults  func(runtime.Object)
+}
+
 // open is the generic.StorageDecorator of our store.
-func (b *backend) open(config *storagebackend.ConfigForResource, prefix string, _ func(runtime.Object) (string, error),
+func (o opener) open(config *storagebackend.ConfigForResource, prefix string, _ func(runtime.Object) (string, error),
 	newFunc, newListFunc func() runtime.Object, _ storage.AttrFunc, trigger storage.IndexerFuncs, _ *cache.Indexers,
 ) (storage.Interface, factory.DestroyFunc, error) {
-	resource, err := b.store.Resource(store.ResourceConfig{
+	resource, err := o.store.Resource(store.ResourceConfig{
 		Prefix:        prefix,
 		GroupResource: config.GroupResource,
 		Codec:         config.Codec,
+		Encodings:     o.encodings,
+		Default:       o.defaults,
 		NewFunc:       newFunc,
 		NewListFunc:   newListFunc,
-		Transformer:   b.transformers[config.GroupResource],
+		Transformer:   o.transformers[config.GroupResource],
 		Indexers:      trigger,
 	})
 	if err != nil {
@@ -73,8 +99,8 @@ func (b *backend) open(config *storagebackend.ConfigForResource, prefix string, 
 	}
 	// Fails only if it was done before, which is as good.
 	_ = resource.EnableResourceSizeEstimation(noKeys)
-	b.counted.add(config.GroupResource, resource)
-	return resource, func() { b.counted.remove(config.GroupResource, resource); resource.Stop() }, nil
+	o.counted.add(config.GroupResource, resource)
+	return resource, func() { o.counted.remove(config.GroupResource, resource); resource.Stop() }, nil
 }
 
 // keyPrefix is the root of a resource's keys: /pods, /apps/deployments.

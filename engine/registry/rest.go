@@ -24,6 +24,8 @@ type REST struct {
 	*genericregistry.Store
 	row      *apis.Resource
 	strategy strategy
+	// encoded is Store for answers that are only encoded: it reads stored bytes.
+	encoded *genericregistry.Store
 }
 
 func (r *Registry) newREST(row *apis.Resource) (*REST, error) {
@@ -53,7 +55,27 @@ func (r *Registry) newREST(row *apis.Resource) (*REST, error) {
 		s.EnableGarbageCollection = false
 		s.TTLFunc = func(runtime.Object, uint64, bool) (uint64, error) { return uint64(eventTTL.Seconds()), nil }
 	}
+	encoded := *s.Store
+	encoded.NewFunc = func() runtime.Object { return &store.EncodedObject{} }
+	encoded.NewListFunc = func() runtime.Object { return &store.EncodedList{} }
+	s.encoded = &encoded
 	return s, nil
+}
+
+// Get implements rest.Getter.
+func (s *REST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	if store.SharesEncodings(ctx) {
+		return s.encoded.Get(ctx, name, options)
+	}
+	return s.Store.Get(ctx, name, options)
+}
+
+// List implements rest.Lister.
+func (s *REST) List(ctx context.Context, options *metainternalversion.ListOptions) (runtime.Object, error) {
+	if store.SharesEncodings(ctx) {
+		return s.encoded.List(ctx, options)
+	}
+	return s.Store.List(ctx, options)
 }
 
 // ShortNames implements rest.ShortNamesProvider.
@@ -82,9 +104,9 @@ func (s *REST) WatchShared(ctx context.Context, opts *metainternalversion.ListOp
 	return s.Watch(store.WithSharedObjects(ctx), opts)
 }
 
-// ForHTTP marks the context of a watch whose events are encoded, so that all such
-// watches encode an event once. What the watch delivers is then a
-// runtime.CacheableObject.
+// ForHTTP marks the context of a get, list or watch whose objects are only encoded:
+// stored bytes are written where that is possible, and all watches encode an event
+// once. What is read is then a runtime.CacheableObject, not the kind's type.
 func ForHTTP(ctx context.Context) context.Context { return store.WithSharedEncodings(ctx) }
 
 // attributes returns what label and field selectors of a kind see.
