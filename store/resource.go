@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -8,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/value"
 
@@ -46,6 +46,9 @@ type Resource struct {
 		backlog []kv.Event // published while loading
 		tree    *tree
 		size    int64 // sum of the stored sizes
+		// loadedRev is the revision at which the index was read from disk. What
+		// was durable then may be published later.
+		loadedRev int64
 		// lastRev is the newest revision the index is known to reflect.
 		lastRev int64
 		// lastEvent is the revision of the last event applied.
@@ -111,8 +114,8 @@ func (r *Resource) Stop() {
 
 // ready makes sure that the index is in memory and still follows the store.
 func (r *Resource) ready() error {
-	if r.ctx.Err() != nil {
-		return apierrors.NewServiceUnavailable("storage of " + r.cfg.GroupResource.String() + " is closed")
+	if err := r.open(); err != nil {
+		return err
 	}
 	if r.loaded.Load() {
 		return nil
@@ -147,49 +150,68 @@ func (r *Resource) load() error {
 		r.mu.tree.ReplaceOrInsert(e)
 		r.mu.size += int64(e.head.Size)
 	}
-	r.mu.lastRev, r.mu.lastEvent = rev, rev
+	r.mu.loadedRev, r.mu.lastRev, r.mu.lastEvent = rev, rev, rev
 	r.mu.log = newEventLog(rev)
 	r.mu.groups = map[group]*eventLog{}
 	r.mu.snapshots = snapshots{}
 	for i := range backlog {
-		if backlog[i].Rev > rev {
-			r.applyLocked(&backlog[i])
-		}
+		r.applyLocked(&backlog[i])
 	}
 	r.mu.phase = phaseLoaded
 	r.loaded.Store(true)
 	return nil
 }
 
-// readAll decodes the objects as of rev (0: newest) on all cores, in key order.
+// loadChunk is how many objects are handed to a decoding goroutine at a time.
+const loadChunk = 256
+
+// loadPart is a part of the objects being read.
+type loadPart struct {
+	raw     []kv.Entry
+	entries []*entry
+}
+
+// readAll reads the objects as of rev (0: newest) in key order, decoding on all
+// cores while it reads.
 func (r *Resource) readAll(rev int64) ([]*entry, int64, error) {
-	var raw []kv.Entry
-	rev, err := r.store.kv.Range(r.prefix, kv.PrefixEnd(r.prefix), rev, func(e kv.Entry) bool {
-		e.Value = append([]byte{}, e.Value...)
-		raw = append(raw, e)
-		return true
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	all := make([]*entry, len(raw))
 	var workers sync.WaitGroup
-	var next atomic.Int64
-	const step = 256
-	for range min(runtime.GOMAXPROCS(0), len(raw)/step+1) {
+	work := make(chan *loadPart, 2*runtime.GOMAXPROCS(0))
+	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for {
-				from := int(next.Add(step)) - step
-				if from >= len(raw) {
-					return
+			for c := range work {
+				c.entries = make([]*entry, len(c.raw))
+				for i, e := range c.raw {
+					c.entries[i] = r.decodeEntry(e.Key, e.Value, e.Head)
 				}
-				for i := from; i < min(from+step, len(raw)); i++ {
-					all[i] = r.decodeEntry(raw[i].Key, raw[i].Value, raw[i].Head)
-				}
+				c.raw = nil
 			}
 		})
 	}
+	var chunks []*loadPart
+	last, total := &loadPart{}, 0
+	hand := func() {
+		chunks = append(chunks, last)
+		total += len(last.raw)
+		work <- last
+		last = &loadPart{}
+	}
+	rev, err := r.store.kv.Range(r.prefix, kv.PrefixEnd(r.prefix), rev, func(e kv.Entry) bool {
+		e.Value = bytes.Clone(e.Value)
+		if last.raw = append(last.raw, e); len(last.raw) == loadChunk {
+			hand()
+		}
+		return true
+	})
+	hand()
+	close(work)
 	workers.Wait()
+	if err != nil {
+		return nil, 0, err
+	}
+	all := make([]*entry, 0, total)
+	for _, c := range chunks {
+		all = append(all, c.entries...)
+	}
 	return all, rev, nil
 }
 

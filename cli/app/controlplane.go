@@ -81,7 +81,7 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 	if err != nil {
 		return c, err
 	}
-	if c.client, err = client.New(client.Config{Storages: reg, Table: served.Table(), Scheme: served.Scheme()}); err != nil {
+	if c.client, err = client.New(client.Config{Storages: reg, Table: served.Table(), Scheme: served.Scheme(), Late: lateKinds}); err != nil {
 		return c, err
 	}
 	if c.dns, err = newDNS(c.client.Informers(), endpoint.Addr(), log); err != nil {
@@ -205,8 +205,10 @@ func (c *controlPlane) run(ctx context.Context, ready func() error) error {
 	defer factory.Shutdown()
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
+	restoreGC := loadingGC()
+	defer restoreGC()
 	factory.StartWithContext(ctx)
-	factory.WaitForCacheSyncWithContext(ctx)
+	c.client.WaitForEarly(ctx)
 	err := bootstrap.Ensure(ctx, c.client, bootstrap.Config{
 		ServiceIP: net.ParseIP(KubernetesIP), AdvertiseIP: net.IP(c.endpoint.Addr().AsSlice()), Port: int32(c.endpoint.Port()),
 	})
@@ -231,6 +233,8 @@ func (c *controlPlane) run(ctx context.Context, ready func() error) error {
 		if err := ready(); err != nil {
 			return err
 		}
+		c.client.FillLate(ctx)
+		restoreGC()
 		return c.work.run(ctx)
 	})
 	return group.Wait()

@@ -112,7 +112,7 @@ func (c *controlPlane) wireAuthentication(tokens *token.Service, ownProxy apiser
 	}
 	cfg := authn.Config{
 		ClientRoots: c.pki.Pool(), RequestHeader: filters.RequestHeader, ServiceAccounts: tokens, Audiences: tokens.Audiences(),
-		Secrets: c.client.Informers().Core().V1().Secrets().Lister().Secrets("kube-system"),
+		Secrets: c.filledSecrets(),
 		Extra:   []authenticator.Request{client.Authenticator()},
 	}
 	if s.AuthenticationConfig != "" {

@@ -30,9 +30,8 @@ type nodeRestriction struct {
 }
 
 func newNodeRestriction(b *builder) (admission.Interface, error) {
-	informer := b.Informers.Core().V1().Pods()
-	b.uses(informer.Informer())
-	return &nodeRestriction{onEvery, informer.Lister()}, nil
+	// Whoever authorized the node has waited for the pods.
+	return &nodeRestriction{onEvery, b.Informers.Core().V1().Pods().Lister()}, nil
 }
 
 // Validate implements admission.ValidationInterface.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/client-go/tools/cache"
 	podsecurityadmission "k8s.io/pod-security-admission/admission"
 	podsecurityconfig "k8s.io/pod-security-admission/admission/api"
 	podsecurity "k8s.io/pod-security-admission/api"
@@ -28,7 +29,8 @@ type podSecurity struct {
 
 func newPodSecurity(b *builder) (admission.Interface, error) {
 	namespaces, pods := b.Informers.Core().V1().Namespaces(), b.Informers.Core().V1().Pods()
-	b.uses(namespaces.Informer(), pods.Informer())
+	b.uses(namespaces.Informer())
+	existing := filledPods{pods.Informer(), podsecurityadmission.PodListerFromInformer(pods.Lister())}
 	return &podSecurity{onWrite, sync.OnceValues(func() (*podsecurityadmission.Admission, error) {
 		checks, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 		if err != nil {
@@ -45,13 +47,28 @@ func newPodSecurity(b *builder) (admission.Interface, error) {
 			Metrics:          unrecorded{},
 			PodSpecExtractor: podsecurityadmission.DefaultPodSpecExtractor{},
 			NamespaceGetter:  podsecurityadmission.NamespaceGetterFromListerAndClient(namespaces.Lister(), b.Client),
-			PodLister:        podsecurityadmission.PodListerFromInformer(pods.Lister()),
+			PodLister:        existing,
 		}
 		if err := a.CompleteConfiguration(); err != nil {
 			return nil, err
 		}
 		return a, a.ValidateConfiguration()
 	})}, nil
+}
+
+// filledPods waits for the informer: pods are looked at only where a namespace
+// becomes stricter, so that nothing else has to wait for them after a start.
+type filledPods struct {
+	informer cache.SharedIndexInformer
+	podsecurityadmission.PodLister
+}
+
+// ListPods implements podsecurityadmission.PodLister.
+func (f filledPods) ListPods(ctx context.Context, namespace string) ([]*corev1.Pod, error) {
+	if !f.informer.HasSynced() {
+		cache.WaitFor(ctx, "", f.informer.HasSyncedChecker())
+	}
+	return f.PodLister.ListPods(ctx, namespace)
 }
 
 // Validate implements admission.ValidationInterface.

@@ -54,6 +54,8 @@ type Config struct {
 	FieldManager string
 	// User is the identity that admission sees.
 	User user.Info
+	// Late names kinds whose informers fill only after FillLate is called.
+	Late []schema.GroupResource
 }
 
 // Client reads and writes the API in process.
@@ -76,6 +78,7 @@ type shared struct {
 
 	factory     informers.SharedInformerFactory
 	factoryOnce sync.Once
+	latecomers  *latecomers
 
 	late struct {
 		sync.RWMutex
@@ -97,13 +100,14 @@ func New(cfg Config) (*Client, error) {
 		cfg.FieldManager = "pintle"
 	}
 	c := &shared{
-		storages: cfg.Storages,
-		scheme:   cfg.Scheme,
-		table:    cfg.Table,
-		ifaces:   admission.NewObjectInterfacesFromScheme(cfg.Scheme),
-		fields:   newFieldManagers(cfg.Scheme, cfg.TypeConverter),
-		byType:   make(map[reflect.Type]*apis.Resource, len(cfg.Table)),
-		byGVR:    make(map[schema.GroupVersionResource]*apis.Resource, len(cfg.Table)),
+		storages:   cfg.Storages,
+		scheme:     cfg.Scheme,
+		table:      cfg.Table,
+		ifaces:     admission.NewObjectInterfacesFromScheme(cfg.Scheme),
+		fields:     newFieldManagers(cfg.Scheme, cfg.TypeConverter),
+		byType:     make(map[reflect.Type]*apis.Resource, len(cfg.Table)),
+		latecomers: newLatecomers(cfg.Late),
+		byGVR:      make(map[schema.GroupVersionResource]*apis.Resource, len(cfg.Table)),
 	}
 	for i := range cfg.Table {
 		row := &cfg.Table[i]

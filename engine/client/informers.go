@@ -63,7 +63,9 @@ func (f *factory) InformerFor(obj runtime.Object, fallback internalinterfaces.Ne
 	if row, ok := f.shared.byType[reflect.TypeOf(obj)]; ok {
 		return f.SharedInformerFactory.InformerFor(obj, f.shared.informerFunc(row))
 	}
-	return f.SharedInformerFactory.InformerFor(obj, fallback)
+	return f.SharedInformerFactory.InformerFor(obj, func(kube kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+		return f.shared.latecomers.note(schema.GroupResource{}, fallback(kube, resync))
+	})
 }
 
 // ForResource returns the informer of a served resource.
@@ -88,10 +90,11 @@ func (g *genericInformer) Lister() cache.GenericLister {
 
 func (c *shared) informerFunc(row *apis.Resource) internalinterfaces.NewInformerFunc {
 	return func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
-		return cache.NewSharedIndexInformerWithOptions(&listWatch{shared: c, row: row}, row.New(), cache.SharedIndexInformerOptions{
-			Indexers:          cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
-			ObjectDescription: row.GVK.String(),
-		})
+		return c.latecomers.note(row.GVR().GroupResource(), cache.NewSharedIndexInformerWithOptions(
+			&listWatch{shared: c, row: row, informer: true}, row.New(), cache.SharedIndexInformerOptions{
+				Indexers:          cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
+				ObjectDescription: row.GVK.String(),
+			}))
 	}
 }
 
@@ -114,6 +117,8 @@ func (c *Client) ListerWatcher(gvr schema.GroupVersionResource) cache.ListerWatc
 type listWatch struct {
 	shared *shared
 	row    *apis.Resource
+	// informer is set for the informer of the factory, which may have to wait.
+	informer bool
 }
 
 // IsWatchListSemanticsUnSupported keeps reflectors on list-then-watch: a list of
@@ -132,6 +137,11 @@ func (l *listWatch) Watch(options metav1.ListOptions) (watch.Interface, error) {
 
 // ListWithContext lists everything at the current revision.
 func (l *listWatch) ListWithContext(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+	if l.informer {
+		if err := l.shared.latecomers.wait(ctx, l.row.GVR().GroupResource()); err != nil {
+			return nil, err
+		}
+	}
 	s, ok := l.shared.storages.Storage(l.row.GVR(), "")
 	if !ok {
 		return nil, fmt.Errorf("client: %s is not served", l.row.GVR())

@@ -63,10 +63,13 @@ var (
 )
 
 // Authorize implements authorizer.Authorizer.
-func (r *Authorizer) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+func (r *Authorizer) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	node, ok := Name(a.GetUser())
 	if !ok {
 		return authorizer.DecisionNoOpinion, "", nil
+	}
+	if r.view.Wait != nil {
+		r.view.Wait(ctx)
 	}
 	if node == "" {
 		return noOpinion("unknown node for user %q", a.GetUser().GetName())

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,8 @@ type View struct {
 	Attachments  storagev1listers.VolumeAttachmentLister
 	Slices       resourcelisters.ResourceSliceLister
 	CertRequests certificateslisters.PodCertificateRequestLister
+	// Wait, if set, returns when Pods is filled, or the context has ended.
+	Wait func(context.Context)
 }
 
 // NewView uses the factory's informers; the caller starts the factory.
@@ -41,6 +44,11 @@ func NewView(factory informers.SharedInformerFactory) (View, error) {
 		Attachments:  factory.Storage().V1().VolumeAttachments().Lister(),
 		Slices:       factory.Resource().V1().ResourceSlices().Lister(),
 		CertRequests: factory.Certificates().V1().PodCertificateRequests().Lister(),
+		Wait: func(ctx context.Context) {
+			if !pods.HasSynced() {
+				cache.WaitFor(ctx, "", pods.HasSyncedChecker())
+			}
+		},
 	}, nil
 }
 
