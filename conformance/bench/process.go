@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pintle-io/pintle/conformance/harness"
 )
 
 const (
@@ -121,33 +123,15 @@ func runningTime(s server) (time.Duration, error) {
 	return sum, nil
 }
 
-// tick is the unit of /proc/PID/stat, USER_HZ, the same on all of Linux's
-// architectures that Go knows.
-const tick = 10 * time.Millisecond
-
-// cpuOf is the processor time of a server's processes, those of ended threads
-// included, to the tick.
+// cpuOf is the processor time of a server's processes.
 func cpuOf(s server) (time.Duration, error) {
 	var sum time.Duration
 	for _, pid := range s.pids() {
-		raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+		ran, err := harness.ProcessorTime(pid)
 		if err != nil {
 			return 0, err
 		}
-		// The name in the second field may hold spaces; user and system time are
-		// the fourteenth and fifteenth.
-		_, rest, _ := strings.Cut(string(raw), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) < 13 {
-			return 0, fmt.Errorf("process %d: stat has %d fields", pid, len(fields))
-		}
-		for _, field := range fields[11:13] {
-			n, err := strconv.ParseInt(field, 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			sum += time.Duration(n) * tick
-		}
+		sum += ran
 	}
 	return sum, nil
 }

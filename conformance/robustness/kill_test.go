@@ -114,7 +114,11 @@ func (k *kill) life(t *testing.T, life int) {
 		k.killStarting(t)
 	}
 	wall := start(t, k.server)
-	k.started = append(k.started, startFigures{wall, k.server.Processor()})
+	processor, err := harness.ProcessorTime(k.server.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.started = append(k.started, startFigures{wall, processor})
 	if wall > *killReady {
 		t.Errorf("life %d: served after %s, want %s at most", life, wall, *killReady)
 	}
