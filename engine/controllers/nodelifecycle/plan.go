@@ -18,7 +18,7 @@ import (
 // Grace is how long a node may be silent; StartupGrace how long a new one that
 // never posted a status.
 const (
-	Grace        = 40 * time.Second
+	Grace        = 50 * time.Second
 	StartupGrace = 60 * time.Second
 )
 
@@ -28,7 +28,13 @@ type Observed struct {
 	// LastSeen is when its lease or status last changed, by this server's clock.
 	LastSeen time.Time
 	Pods     []*corev1.Pod
-	Now      time.Time
+	// New: this server has not seen the node before.
+	New bool
+	// Turn answers whether the node may be emptied, if NeedsTurn says it should be.
+	Turn Turn
+	// AllDisrupted: no node at all answers, so none is to be emptied.
+	AllDisrupted bool
+	Now          time.Time
 }
 
 // Plan decides conditions and taints of one node. Status comes before taints, so
@@ -37,6 +43,10 @@ func Plan(o Observed) reconcile.Result {
 	var result reconcile.Result
 	if o.Node.DeletionTimestamp != nil {
 		return result
+	}
+	if o.New {
+		result.Add(reconcile.Event{About: o.Node, Type: corev1.EventTypeNormal, Reason: "RegisteredNode",
+			Message: fmt.Sprintf("Registered Node %v in Controller", o.Node.Name)})
 	}
 	if silence := o.Now.Sub(o.LastSeen); silence < grace(o.Node) {
 		result.RequeueIn(grace(o.Node) - silence)
@@ -48,15 +58,42 @@ func Plan(o Observed) reconcile.Result {
 		}
 		return result // the next plan sees the conditions and sets the taints
 	}
-	if taints := wantedTaints(o.Node, o.Now); !sameTaints(taints, o.Node.Spec.Taints) {
-		updated := o.Node.DeepCopy()
-		updated.Spec.Taints = taints
+	if NeedsTurn(o.Node) && o.Turn.Wait > 0 {
+		result.RequeueIn(o.Turn.Wait)
+	}
+	updated := o.Node.DeepCopy()
+	updated.Spec.Taints = wantedTaints(o)
+	if relabel(updated) || !sameTaints(updated.Spec.Taints, o.Node.Spec.Taints) {
 		result.Add(reconcile.Update{Object: updated})
 	}
 	if c := ready(o.Node); c != nil && c.Status != corev1.ConditionTrue {
 		markPods(&result, o)
 	}
 	return result
+}
+
+// NeedsTurn reports that a node's pods should be evicted and are not yet.
+func NeedsTurn(node *corev1.Node) bool {
+	c := ready(node)
+	return c != nil && c.Status != corev1.ConditionTrue && !slices.ContainsFunc(node.Spec.Taints, evicts)
+}
+
+// evicts tells the taints that empty a node because it does not answer.
+func evicts(t corev1.Taint) bool {
+	return t.Effect == corev1.TaintEffectNoExecute && (t.Key == corev1.TaintNodeNotReady || t.Key == corev1.TaintNodeUnreachable)
+}
+
+// copiedLabels are older names of labels, which follow the newer ones.
+var copiedLabels = map[string]string{corev1.LabelOSStable: "beta.kubernetes.io/os", corev1.LabelArchStable: "beta.kubernetes.io/arch"}
+
+func relabel(node *corev1.Node) (changed bool) {
+	for from, to := range copiedLabels {
+		if value, ok := node.Labels[from]; ok && node.Labels[to] != value {
+			node.Labels[to] = value
+			changed = true
+		}
+	}
+	return changed
 }
 
 func grace(node *corev1.Node) time.Duration {
@@ -142,7 +179,9 @@ var managed = []string{
 // wantedTaints keeps the taints of others and those of ours that still apply
 // (with the time they were added), and adds what the conditions ask for. A node
 // that never reported keeps the taints it registered with.
-func wantedTaints(node *corev1.Node, now time.Time) []corev1.Taint {
+func wantedTaints(o Observed) []corev1.Taint {
+	node := o.Node
+	evict := !o.AllDisrupted && (!NeedsTurn(node) || o.Turn.Granted)
 	var ours []corev1.Taint
 	for _, ct := range conditionTaints {
 		c := condition(node, ct.kind)
@@ -150,8 +189,8 @@ func wantedTaints(node *corev1.Node, now time.Time) []corev1.Taint {
 			continue
 		}
 		ours = append(ours, corev1.Taint{Key: ct.taint, Effect: corev1.TaintEffectNoSchedule})
-		if ct.kind == corev1.NodeReady {
-			added := metav1.NewTime(now)
+		if ct.kind == corev1.NodeReady && evict {
+			added := metav1.NewTime(o.Now)
 			ours = append(ours, corev1.Taint{Key: ct.taint, Effect: corev1.TaintEffectNoExecute, TimeAdded: &added})
 		}
 	}
