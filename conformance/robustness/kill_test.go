@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/pintle-io/pintle/conformance/harness"
 )
@@ -98,7 +100,8 @@ func newKill(t *testing.T, rng *rand.Rand) *kill {
 func (k *kill) life(t *testing.T, life int) {
 	var writers sync.WaitGroup
 	acked := make(chan struct{}, killAfter)
-	ctx, stop := context.WithCancel(t.Context())
+	// What the kill breaks off is not worth a line each.
+	ctx, stop := context.WithCancel(klog.NewContext(t.Context(), logr.Discard()))
 	defer stop()
 	for i := range killWriters {
 		w := &killWriter{client: k.client, ledger: k.ledger, kind: killKinds[i%len(killKinds)], life: life, id: i, acked: acked}
