@@ -31,7 +31,10 @@ func suspicious(body []byte) bool {
 			}
 			continue
 		case c == 'e' || c == 'E':
-			if digits > 0 && longExponent(body[i+1:]) {
+			// Inside a word there is no exponent, unless what looks like a letter
+			// is the length of the text in protobuf.
+			inWord := i > 0 && isLetter(body[i-1])
+			if longExponent(body[i+1:], exponentDigits) && !inWord || longExponent(body[i+1:], 'A'-3) {
 				return true
 			}
 		case c == '\\':
@@ -46,9 +49,11 @@ func suspicious(body []byte) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// longExponent reports whether rest begins with more digits than an exponent has,
-// or with an escape that may hide them.
-func longExponent(rest []byte) bool {
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// longExponent reports whether rest begins with more digits than most, or with an
+// escape that may hide them.
+func longExponent(rest []byte, most int) bool {
 	if len(rest) > 0 && (rest[0] == '+' || rest[0] == '-') {
 		rest = rest[1:]
 	}
@@ -56,7 +61,7 @@ func longExponent(rest []byte) bool {
 		if !isDigit(c) {
 			return c == '\\'
 		}
-		if i == exponentDigits {
+		if i == most {
 			return true
 		}
 	}
