@@ -25,6 +25,13 @@ type Options struct {
 	// from the past and reads at a revision. Zero selects 1 GiB and 24 hours.
 	HistoryBytes int64
 	HistoryAge   time.Duration
+	// BallastBytes is the size of a file that is given up when the disk is full; 0 is
+	// none.
+	BallastBytes int64
+	// AcceptLoss opens a store in which acknowledged writes are missing.
+	AcceptLoss bool
+	// Encryption says what is encrypted on disk; nil is nothing.
+	Encryption *Encryption
 	// BookmarkInterval is the time between bookmarks on an idle watch that
 	// allows them (default one minute); ProgressInterval the same for watches
 	// with ListOptions.ProgressNotify (default five seconds).
@@ -73,7 +80,7 @@ type ResourceConfig struct {
 	Default func(runtime.Object)
 	// NewFunc and NewListFunc make empty objects of the hub type.
 	NewFunc, NewListFunc func() runtime.Object
-	// Transformer encrypts what is written; nil stores plain bytes.
+	// Transformer encrypts what is written; nil does as Options.Encryption says.
 	Transformer value.Transformer
 	// Indexers, keyed as storage.FieldIndex and storage.LabelIndex name them,
 	// let a watch whose predicate demands one value of such an index sleep

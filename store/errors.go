@@ -3,8 +3,10 @@ package store
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/storage"
 
 	"github.com/pintle-io/pintle/store/kv"
@@ -56,6 +58,12 @@ func itemError(e *entry) error {
 
 // writeError adds the object to an error of kv that is not a conflict.
 func writeError(op, key string, err error) error {
+	if errors.Is(err, kv.ErrDiskFull) {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusInsufficientStorage, Reason: metav1.StatusReasonInternalError,
+			Message: fmt.Sprintf("%s %s: %v. Free some space there, or delete objects", op, key, err),
+		}}
+	}
 	if errors.Is(err, kv.ErrFailed) || errors.Is(err, kv.ErrClosed) {
 		return apierrors.NewServiceUnavailable(fmt.Sprintf("%s %s: %v", op, key, err))
 	}

@@ -29,6 +29,7 @@ type Resource struct {
 	store     *Store
 	cfg       ResourceConfig
 	prefix    string // with a closing slash
+	sealed    bool   // encrypted with the keys of the store
 	versioner storage.Versioner
 	transform atomic.Pointer[value.Transformer]
 
@@ -72,7 +73,11 @@ func newResource(s *Store, cfg ResourceConfig) *Resource {
 	if !strings.HasSuffix(r.prefix, "/") {
 		r.prefix += "/"
 	}
-	r.setTransformer(markCorrupt(cfg.Transformer))
+	if r.cfg.Transformer == nil {
+		r.cfg.Transformer = s.defaultTransformer(r.prefix)
+		r.sealed = s.crypt != nil && s.crypt.encrypts(r.prefix)
+	}
+	r.setTransformer(markCorrupt(r.cfg.Transformer))
 	r.ctx, r.cancel = context.WithCancel(s.ctx)
 	r.mu.progress = make(chan struct{})
 	return r
@@ -246,7 +251,12 @@ func (r *Resource) revisionLocked() int64 {
 func (r *Resource) Versioner() storage.Versioner { return r.versioner }
 
 // ReadinessCheck implements storage.Interface.
-func (r *Resource) ReadinessCheck() error { return r.store.Err() }
+func (r *Resource) ReadinessCheck() error {
+	if err := r.store.Err(); errors.Is(err, kv.ErrFailed) {
+		return err
+	}
+	return nil
+}
 
 // CompactRevision implements storage.Interface.
 func (r *Resource) CompactRevision() int64 { return r.store.kv.Compacted() }

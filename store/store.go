@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -21,6 +22,8 @@ type Store struct {
 	opts Options
 	log  *slog.Logger
 	kv   *kv.DB
+	// crypt is nil without Options.Encryption.
+	crypt *encryption
 
 	texts texts
 
@@ -55,17 +58,25 @@ func Open(dir string, opts Options) (*Store, error) {
 	db, err := kv.Open(dir, kv.Options{
 		FS: opts.FS, Logger: opts.Logger, Publish: s.publish, Heads: s.head,
 		HistoryBytes: opts.HistoryBytes, HistoryAge: opts.HistoryAge,
+		BallastBytes: opts.BallastBytes, AcceptLoss: opts.AcceptLoss,
 	})
 	if err != nil {
 		s.cancel()
 		return nil, err
 	}
 	s.kv = db
+	if err := s.openEncryption(opts.Encryption); err != nil {
+		s.cancel()
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), db.Close())
+	}
 	s.published.Store(db.Revision())
 	reportProgress.Do(func() {
 		feature.DefaultFeatureSupportChecker = progressSupport{feature.DefaultFeatureSupportChecker}
 	})
 	s.loops.Go(s.tidyLoop)
+	if s.crypt != nil && s.crypt.keys.Rewriting() {
+		s.loops.Go(s.resumeRewrite)
+	}
 	return s, nil
 }
 
@@ -134,7 +145,8 @@ func (s *Store) Compact(rev int64) error { return s.kv.Compact(rev) }
 // Checkpoint writes a copy of the whole store to dir, which must not exist.
 func (s *Store) Checkpoint(dir string) error { return s.kv.Checkpoint(dir) }
 
-// Err is the failure that made the store refuse writes, or nil.
+// Err is why the store refuses writes (kv.ErrFailed, kv.ErrDiskFull), or the damage
+// it met (kv.ErrDamaged); nil if all is well.
 func (s *Store) Err() error { return s.kv.Err() }
 
 // Close ends all watches and closes the files.

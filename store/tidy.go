@@ -83,8 +83,9 @@ func (s *Store) expireKey(key string, now int64) error {
 		return err
 	}
 	_, err = s.kv.Write(s.ctx, kv.Txn{
-		Conds: []kv.Cond{{Key: key, ModRev: e.Head.ModRev}},
-		Ops:   []kv.Op{{Key: key, Delete: true}},
+		Conds:  []kv.Cond{{Key: key, ModRev: e.Head.ModRev}},
+		Ops:    []kv.Op{{Key: key, Delete: true}},
+		Urgent: true,
 	})
 	if isConflict(err) {
 		return nil

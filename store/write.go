@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
 
@@ -48,18 +49,28 @@ func (r *Resource) put(ctx context.Context, key string, data []byte, modRev, exp
 	if e.obj, err = r.decode(data); err != nil {
 		return nil, err
 	}
+	if r.sealed {
+		defer r.store.beginWrite()()
+	}
 	value, err := r.toStorage(ctx, key, data)
 	if err != nil {
 		return nil, err
 	}
 	_, err = r.store.kv.Write(ctx, kv.Txn{
-		Conds: []kv.Cond{{Key: key, ModRev: modRev}},
-		Ops:   []kv.Op{{Key: key, Value: value, Expiry: expiry, Attachment: &attachment{from: r, entry: e}}},
+		Conds:  []kv.Cond{{Key: key, ModRev: modRev}},
+		Ops:    []kv.Op{{Key: key, Value: value, Expiry: expiry, Attachment: &attachment{from: r, entry: e}}},
+		Urgent: deleting(e.obj),
 	})
 	if err != nil && !isConflict(err) {
 		return nil, writeError("write", key, err)
 	}
 	return e, err
+}
+
+// deleting reports whether a write is a step towards the deletion of obj.
+func deleting(obj runtime.Object) bool {
+	m, err := meta.Accessor(obj)
+	return err == nil && m.GetDeletionTimestamp() != nil
 }
 
 func expiryAfter(ttl uint64) int64 {
@@ -92,6 +103,8 @@ func (r *Resource) Delete(ctx context.Context, key string, out runtime.Object, p
 		rev, err := r.store.kv.Write(ctx, kv.Txn{
 			Conds: []kv.Cond{{Key: key, ModRev: e.head.ModRev}},
 			Ops:   []kv.Op{{Key: key, Delete: true}},
+			// What is deleted makes room.
+			Urgent: true,
 		})
 		if isConflict(err) {
 			continue

@@ -105,3 +105,16 @@ func (t *Timeline) Start() time.Time {
 	}
 	return time.Unix(t.seconds[0], 0)
 }
+
+// Note returns what SetNote kept under a name; nil if nothing.
+func (db *DB) Note(name string) ([]byte, error) { return db.getMeta(noteKey(name)) }
+
+// SetNote keeps a few bytes beside the keys, durably and without a revision.
+func (db *DB) SetNote(name string, value []byte) error {
+	if db.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	return db.shield(func() error { return db.failedOr(db.pebble.Set(noteKey(name), value, pebble.Sync)) })
+}
+
+func noteKey(name string) []byte { return append([]byte{spaceMeta, 'n'}, name...) }
