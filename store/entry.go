@@ -18,7 +18,7 @@ import (
 type entry struct {
 	key  string
 	head kv.Head
-	// obj carries its resourceVersion; nil if err is set.
+	// obj carries its resourceVersion; nil if err or foreign is set.
 	obj runtime.Object
 	// data is obj encoded, without resourceVersion, as it was before the
 	// transformer.
@@ -27,6 +27,8 @@ type entry struct {
 	stale bool
 	// err says why the stored bytes could not be read.
 	err error
+	// foreign is set while obj is not, because nobody decoded it yet.
+	foreign *foreign
 
 	// exact means that data is what an encoder makes of obj now.
 	exact atomic.Bool
@@ -69,6 +71,10 @@ func (e *untransformableError) Unwrap() error { return e.err }
 func (r *Resource) decodeEntry(key string, value []byte, head kv.Head) *entry {
 	e := &entry{key: key, head: head}
 	e.data, e.stale, e.err = r.fromStorage(key, value)
+	if e.err == nil && r.isForeign(e.data) {
+		e.foreign = &foreign{}
+		return e
+	}
 	if e.err == nil {
 		if e.obj, e.err = r.decode(e.data); e.err != nil {
 			e.err = &corruptError{what: "object not decodable", err: e.err}

@@ -54,11 +54,12 @@ func (ev *event) key() string {
 // is told of an object that was deleted or no longer matches.
 func (ev *event) goneObject() (runtime.Object, error) {
 	ev.gone.Do(func() {
-		if ev.prev.err != nil {
-			ev.gone.err = ev.prev.err
+		prev := ev.from.readable(ev.prev)
+		if prev.err != nil {
+			ev.gone.err = prev.err
 			return
 		}
-		ev.gone.obj = shallowCopy(ev.prev.obj)
+		ev.gone.obj = shallowCopy(prev.obj)
 		ev.gone.err = ev.versioner.UpdateObject(ev.gone.obj, uint64(ev.rev))
 	})
 	return ev.gone.obj, ev.gone.err
@@ -78,7 +79,7 @@ func (ev *event) wrap(obj runtime.Object, gone bool) runtime.Object {
 	}
 	var stored *EncodedObject
 	if !gone {
-		stored = &EncodedObject{ev.from, ev.cur}
+		stored = &EncodedObject{ev.from, ev.from.readable(ev.cur)}
 	}
 	w := newCachingObject(obj, stored)
 	*slot = weak.Make(w)

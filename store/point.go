@@ -20,7 +20,7 @@ func (r *Resource) lookup(key string) (*entry, error) {
 		return nil, err
 	}
 	if r.loaded.Load() {
-		return r.current(key), nil
+		return r.fresh(r.current(key)), nil
 	}
 	rev := r.store.kv.Revision()
 	e, found, err := r.store.kv.Get(key, rev)
@@ -32,5 +32,5 @@ func (r *Resource) lookup(key string) (*entry, error) {
 	if !found {
 		return nil, nil
 	}
-	return r.decodeEntry(e.Key, e.Value, e.Head), nil
+	return r.fresh(r.decodeEntry(e.Key, e.Value, e.Head)), nil
 }

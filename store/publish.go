@@ -131,13 +131,13 @@ func (r *Resource) appendToGroupsLocked(ev *event) {
 	}
 	for name, index := range r.cfg.Indexers {
 		var before string
-		if ev.prev != nil && ev.prev.err == nil {
+		if ev.prev != nil && ev.prev.obj != nil {
 			before = index(ev.prev.obj)
 			r.appendToGroupLocked(group{index: name, value: before}, ev)
 		}
-		if ev.cur != nil && ev.cur.err == nil {
+		if ev.cur != nil && ev.cur.obj != nil {
 			after := index(ev.cur.obj)
-			if ev.prev == nil || ev.prev.err != nil || after != before {
+			if ev.prev == nil || ev.prev.obj == nil || after != before {
 				r.appendToGroupLocked(group{index: name, value: after}, ev)
 			}
 		}

@@ -186,21 +186,25 @@ func (w *watcher) matchesKey(key string) bool {
 
 // sendEvent sends ev as the watch sees it, if it does.
 func (w *watcher) sendEvent(ev *event) bool {
-	if ev.cur != nil && ev.cur.err != nil {
-		return w.fail(ev.cur.err)
+	cur, prev := w.r.readable(ev.cur), ev.prev
+	if cur == nil || !w.all {
+		prev = w.r.readable(prev)
 	}
-	before := ev.prev != nil && ev.prev.err == nil && w.selects(ev.prev.obj)
-	if ev.cur == nil {
-		if ev.prev.err != nil {
-			return w.fail(corruptDeletionError(ev.prev.err))
+	if cur != nil && cur.err != nil {
+		return w.fail(cur.err)
+	}
+	before := prev != nil && prev.err == nil && w.selects(prev.obj)
+	if cur == nil {
+		if prev.err != nil {
+			return w.fail(corruptDeletionError(prev.err))
 		}
 		return !before || w.sendGone(ev)
 	}
-	switch after := w.selects(ev.cur.obj); {
+	switch after := w.selects(cur.obj); {
 	case after && before:
-		return w.send(watch.Event{Type: watch.Modified, Object: w.deliver(ev, ev.cur.obj, false)})
+		return w.send(watch.Event{Type: watch.Modified, Object: w.deliver(ev, cur.obj, false)})
 	case after:
-		return w.send(watch.Event{Type: watch.Added, Object: w.deliver(ev, ev.cur.obj, false)})
+		return w.send(watch.Event{Type: watch.Added, Object: w.deliver(ev, cur.obj, false)})
 	case before:
 		return w.sendGone(ev)
 	}
@@ -217,6 +221,7 @@ func (w *watcher) sendGone(ev *event) bool {
 
 // sendAdded sends one object of the initial state.
 func (w *watcher) sendAdded(e *entry) bool {
+	e = w.r.readable(e)
 	if e.err != nil {
 		return w.fail(e.err)
 	}
