@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 func podCertificateRequests() apis.Resource {
@@ -94,7 +95,7 @@ func podRequestState(r *certificatesv1.PodCertificateRequest) string {
 
 func validatePodRequest(r *certificatesv1.PodCertificateRequest) field.ErrorList {
 	errs := apis.ValidateMeta(&r.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
-	errs = append(errs, validateSignerName(r.Spec.SignerName, specPath.Child("signerName"))...)
+	errs = append(errs, core.ValidateSignerName(r.Spec.SignerName, specPath.Child("signerName"))...)
 	for _, f := range []struct{ name, value string }{
 		{"podName", r.Spec.PodName}, {"serviceAccountName", r.Spec.ServiceAccountName}, {"nodeName", string(r.Spec.NodeName)},
 	} {

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"strings"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 const maxTrustBundle = 1 * 1024 * 1024
@@ -48,23 +48,9 @@ func clusterTrustBundles() apis.Resource {
 
 // validateBundle also ties the name of a bundle to its signer.
 func validateBundle(b *certificatesv1.ClusterTrustBundle) field.ErrorList {
-	prefix := strings.ReplaceAll(b.Spec.SignerName, "/", ":") + ":"
-	name := func(name string, generated bool) []string {
-		if b.Spec.SignerName == "" {
-			if strings.Contains(name, ":") {
-				return []string{"ClusterTrustBundle without signer name must not have \":\" in its name"}
-			}
-			return validation.NameIsDNSSubdomain(name, generated)
-		}
-		rest, ok := strings.CutPrefix(name, prefix)
-		if !ok {
-			return []string{"ClusterTrustBundle for signerName " + b.Spec.SignerName + " must be named with prefix " + prefix}
-		}
-		return validation.NameIsDNSSubdomain(rest, generated)
-	}
-	errs := apis.ValidateMeta(&b.ObjectMeta, false, name, metadata)
+	errs := apis.ValidateMeta(&b.ObjectMeta, false, core.TrustBundleName(b.Spec.SignerName), metadata)
 	if b.Spec.SignerName != "" {
-		errs = append(errs, validateSignerName(b.Spec.SignerName, specPath.Child("signerName"))...)
+		errs = append(errs, core.ValidateSignerName(b.Spec.SignerName, specPath.Child("signerName"))...)
 	}
 	if len(b.Spec.TrustBundle) > maxTrustBundle {
 		errs = append(errs, field.TooLong(specPath.Child("trustBundle"), "<value omitted>", maxTrustBundle))

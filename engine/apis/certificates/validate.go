@@ -6,15 +6,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"slices"
-	"strings"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 var knownUsages = []certificatesv1.KeyUsage{
@@ -28,9 +27,8 @@ var knownUsages = []certificatesv1.KeyUsage{
 }
 
 const (
-	legacySigner     = "kubernetes.io/legacy-unknown"
-	minExpiration    = 600
-	maxSignerSegment = 253 + 1 + 253 + 63
+	legacySigner  = "kubernetes.io/legacy-unknown"
+	minExpiration = 600
 )
 
 func validateCreate(_ context.Context, r *csr) field.ErrorList {
@@ -45,7 +43,7 @@ func validateCreate(_ context.Context, r *csr) field.ErrorList {
 	if r.Spec.SignerName == legacySigner {
 		errs = append(errs, field.Invalid(spec.Child("signerName"), r.Spec.SignerName, "the legacy signerName is not allowed via this API version"))
 	} else {
-		errs = append(errs, validateSignerName(r.Spec.SignerName, spec.Child("signerName"))...)
+		errs = append(errs, core.ValidateSignerName(r.Spec.SignerName, spec.Child("signerName"))...)
 	}
 	if s := r.Spec.ExpirationSeconds; s != nil && *s < minExpiration {
 		errs = append(errs, field.Invalid(spec.Child("expirationSeconds"), *s, "may not specify a duration less than 600 seconds (10 minutes)"))
@@ -74,32 +72,6 @@ func validateUsages(usages []certificatesv1.KeyUsage, at *field.Path) field.Erro
 		if slices.Contains(usages[:i], usage) {
 			errs = append(errs, field.Duplicate(at.Index(i), usage))
 		}
-	}
-	return errs
-}
-
-// validateSignerName wants a fully qualified domain, a slash, and dot-separated
-// labels.
-func validateSignerName(name string, at *field.Path) field.ErrorList {
-	if name == "" {
-		return field.ErrorList{field.Required(at, "")}
-	}
-	domain, path, ok := strings.Cut(name, "/")
-	if !ok || strings.Contains(path, "/") {
-		return field.ErrorList{field.Invalid(at, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")}
-	}
-	var errs field.ErrorList
-	if len(name) > maxSignerSegment {
-		errs = append(errs, field.TooLong(at, name, maxSignerSegment))
-	}
-	for _, m := range utilvalidation.IsDNS1123Subdomain(domain) {
-		errs = append(errs, field.Invalid(at, domain, "validating domain: "+m))
-	}
-	if !strings.Contains(domain, ".") {
-		errs = append(errs, field.Invalid(at, domain, "should be a domain with at least two segments separated by dots"))
-	}
-	for _, m := range utilvalidation.IsDNS1123Subdomain(path) {
-		errs = append(errs, field.Invalid(at, path, "validating path: "+m))
 	}
 	return errs
 }

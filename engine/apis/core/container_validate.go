@@ -27,10 +27,9 @@ func (s *specScope) validateContainers(at *field.Path) field.ErrorList {
 		names.Insert(c.Name)
 		errs = append(errs, s.validateLifecycle(c.Lifecycle, containerAt.Child("lifecycle"))...)
 		errs = append(errs, s.validateProbes(c, containerAt)...)
-		errs = append(errs, validateRestartRules(c, false, containerAt)...)
+		errs = append(errs, validateRestartRules(c, containerAt)...)
 	}
-	errs = append(errs, hostPortConflicts(containers, at)...)
-	return errs
+	return append(errs, hostPortConflicts(containers, at)...)
 }
 
 // validateInitContainers also keeps init containers that end apart from those
@@ -44,25 +43,42 @@ func (s *specScope) validateInitContainers(at *field.Path) field.ErrorList {
 	for i := range s.spec.InitContainers {
 		c, containerAt := &s.spec.InitContainers[i], at.Index(i)
 		errs = append(errs, s.validateContainer(c, containerAt)...)
+		if c.RestartPolicy == nil && len(c.RestartPolicyRules) > 0 {
+			errs = append(errs, needsRestartPolicy(containerAt))
+		} else if c.RestartPolicy != nil {
+			errs = append(errs, validateRestartRules(c, containerAt)...)
+		}
 		if names.Has(c.Name) {
 			errs = append(errs, field.Duplicate(containerAt.Child("name"), c.Name))
 		} else if c.Name != "" {
 			names.Insert(c.Name)
 		}
 		errs = append(errs, hostPortConflicts(s.spec.InitContainers[i:i+1], at)...)
-		errs = append(errs, validateRestartRules(c, true, containerAt)...)
 		if isSidecar(c) {
 			errs = append(errs, s.validateLifecycle(c.Lifecycle, containerAt.Child("lifecycle"))...)
 			errs = append(errs, s.validateProbes(c, containerAt)...)
 			continue
 		}
-		for _, f := range []struct {
-			name string
-			set  bool
-		}{{"lifecycle", c.Lifecycle != nil}, {"livenessProbe", c.LivenessProbe != nil}, {"readinessProbe", c.ReadinessProbe != nil}, {"startupProbe", c.StartupProbe != nil}} {
-			if f.set {
-				errs = append(errs, field.Forbidden(containerAt.Child(f.name), "may not be set for init containers without restartPolicy=Always"))
-			}
+		errs = append(errs, notForInit(c, containerAt)...)
+	}
+	return errs
+}
+
+// notForInit refuses what an init container that ends may not set.
+func notForInit(c *corev1.Container, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"lifecycle", c.Lifecycle != nil}, {"livenessProbe", c.LivenessProbe != nil}, {"readinessProbe", c.ReadinessProbe != nil}, {"startupProbe", c.StartupProbe != nil}} {
+		if f.set {
+			errs = append(errs, field.Forbidden(at.Child(f.name), "may not be set for init containers without restartPolicy=Always"))
+		}
+	}
+	for i, p := range c.ResizePolicy {
+		if p.RestartPolicy == corev1.RestartContainer {
+			errs = append(errs, field.Invalid(at.Child("resizePolicy").Index(i).Child("restartPolicy"), p.RestartPolicy,
+				"must not be set to 'RestartContainer' for non-sidecar initContainers"))
 		}
 	}
 	return errs
@@ -81,6 +97,7 @@ func (s *specScope) validateEphemeralContainers(at *field.Path) field.ErrorList 
 		e, containerAt := &s.spec.EphemeralContainers[i], at.Index(i)
 		c := (*corev1.Container)(&e.EphemeralContainerCommon)
 		errs = append(errs, s.validateContainer(c, containerAt)...)
+		errs = append(errs, validateImageSpace(c, containerAt)...)
 		if names.Has(c.Name) {
 			errs = append(errs, field.Duplicate(containerAt.Child("name"), c.Name))
 		}
@@ -101,11 +118,11 @@ func notForEphemeral(c *corev1.Container, at *field.Path) field.ErrorList {
 		name string
 		set  bool
 	}{
-		{"ports", len(c.Ports) > 0},
-		{"resources", len(c.Resources.Limits)+len(c.Resources.Requests)+len(c.Resources.Claims) > 0},
-		{"resizePolicy", len(c.ResizePolicy) > 0},
+		{"ports", c.Ports != nil},
+		{"resources", c.Resources.Limits != nil || c.Resources.Requests != nil || c.Resources.Claims != nil},
+		{"resizePolicy", c.ResizePolicy != nil},
 		{"restartPolicy", c.RestartPolicy != nil},
-		{"restartPolicyRules", len(c.RestartPolicyRules) > 0},
+		{"restartPolicyRules", c.RestartPolicyRules != nil},
 		{"livenessProbe", c.LivenessProbe != nil},
 		{"readinessProbe", c.ReadinessProbe != nil},
 		{"startupProbe", c.StartupProbe != nil},
@@ -136,8 +153,6 @@ func (s *specScope) validateContainer(c *corev1.Container, at *field.Path) field
 	}
 	if c.Image == "" {
 		errs = append(errs, field.Required(at.Child("image"), ""))
-	} else if s.pod && strings.TrimSpace(c.Image) != c.Image {
-		errs = append(errs, field.Invalid(at.Child("image"), c.Image, "must not have leading or trailing whitespace"))
 	}
 	errs = append(errs, oneOf(c.TerminationMessagePolicy, at.Child("terminationMessagePolicy"), corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	errs = append(errs, s.validatePorts(c.Ports, at.Child("ports"))...)
@@ -145,7 +160,7 @@ func (s *specScope) validateContainer(c *corev1.Container, at *field.Path) field
 	errs = append(errs, validateEnvFrom(c.EnvFrom, at.Child("envFrom"))...)
 	errs = append(errs, s.validateMounts(c, at)...)
 	errs = append(errs, s.validateDevices(c, at.Child("volumeDevices"))...)
-	errs = append(errs, oneOf(c.ImagePullPolicy, at.Child("imagePullPolicy"), corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+	errs = append(errs, validatePullPolicy(c.ImagePullPolicy, at.Child("imagePullPolicy"))...)
 	errs = append(errs, s.validateResources(&c.Resources, at.Child("resources"))...)
 	errs = append(errs, s.validateResizePolicy(c.ResizePolicy, at.Child("resizePolicy"))...)
 	return append(errs, s.validateContainerSecurity(c.SecurityContext, at.Child("securityContext"))...)
@@ -173,15 +188,32 @@ func (s *specScope) validatePorts(ports []corev1.ContainerPort, at *field.Path) 
 		if p.HostPort != 0 {
 			errs = append(errs, validatePort(p.HostPort, portAt.Child("hostPort"))...)
 		}
-		if s.spec.HostNetwork && (s.pod || p.HostPort != 0) && p.HostPort != p.ContainerPort {
-			errs = append(errs, field.Invalid(portAt.Child("hostPort"), p.HostPort, "must match `containerPort` when `hostNetwork` is true"))
-		}
 		errs = append(errs, oneOf(p.Protocol, portAt.Child("protocol"), Protocols...)...)
-		if p.HostIP != "" {
-			errs = append(errs, utilvalidation.IsValidIPForLegacyField(portAt.Child("hostIP"), p.HostIP, false, nil)...)
+	}
+	return errs
+}
+
+// validateHostNetworkPorts: on the host's network a port is the host's.
+func (s *specScope) validateHostNetworkPorts(at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if !s.spec.HostNetwork {
+		return nil
+	}
+	for i := range s.spec.Containers {
+		for j, p := range s.spec.Containers[i].Ports {
+			if (s.pod || p.HostPort != 0) && p.HostPort != p.ContainerPort {
+				errs = append(errs, field.Invalid(at.Index(i).Child("ports").Index(j).Child("hostPort"), p.HostPort, "must match `containerPort` when `hostNetwork` is true"))
+			}
 		}
 	}
 	return errs
+}
+
+func validateImageSpace(c *corev1.Container, at *field.Path) field.ErrorList {
+	if strings.TrimSpace(c.Image) != c.Image {
+		return field.ErrorList{field.Invalid(at.Child("image"), c.Image, "must not have leading or trailing whitespace")}
+	}
+	return nil
 }
 
 func hostPortConflicts(containers []corev1.Container, at *field.Path) field.ErrorList {
@@ -202,38 +234,34 @@ func hostPortConflicts(containers []corev1.Container, at *field.Path) field.Erro
 	return errs
 }
 
+func needsRestartPolicy(at *field.Path) *field.Error {
+	return field.Required(at.Child("restartPolicy"), "must specify restartPolicy when restart rules are used")
+}
+
 // validateRestartRules checks the restart policy of one container and its
 // exceptions by exit code.
-func validateRestartRules(c *corev1.Container, init bool, at *field.Path) field.ErrorList {
+func validateRestartRules(c *corev1.Container, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if p := c.RestartPolicy; p != nil {
-		errs = append(errs, oneOf(*p, at.Child("restartPolicy"),
-			corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)...)
-	}
 	rulesAt := at.Child("restartPolicyRules")
-	if len(c.RestartPolicyRules) == 0 {
-		return errs
+	switch p := c.RestartPolicy; {
+	case p != nil:
+		errs = append(errs, supported(*p, at.Child("restartPolicy"),
+			corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)...)
+	case len(c.RestartPolicyRules) > 0:
+		errs = append(errs, needsRestartPolicy(at))
 	}
-	if c.RestartPolicy == nil {
-		errs = append(errs, field.Required(at.Child("restartPolicy"), "must specify restartPolicy when restart rules are used"))
-	} else if init && isSidecar(c) {
-		errs = append(errs, field.Forbidden(rulesAt, "restartPolicyRules cannot be set for init containers with restartPolicy Always"))
-	}
-	if len(c.RestartPolicyRules) > 20 {
-		errs = append(errs, field.TooMany(rulesAt, len(c.RestartPolicyRules), 20))
+	if n := len(c.RestartPolicyRules); n > 20 {
+		errs = append(errs, field.TooMany(rulesAt, n, 20))
 	}
 	for i := range c.RestartPolicyRules {
 		r, ruleAt := &c.RestartPolicyRules[i], rulesAt.Index(i)
-		errs = append(errs, oneOf(r.Action, ruleAt.Child("action"), corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
+		errs = append(errs, supported(r.Action, ruleAt.Child("action"), corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
 		if r.ExitCodes == nil {
 			errs = append(errs, field.Required(ruleAt.Child("exitCodes"), "must be specified"))
 			continue
 		}
-		errs = append(errs, oneOf(r.ExitCodes.Operator, ruleAt.Child("exitCodes", "operator"),
+		errs = append(errs, supported(r.ExitCodes.Operator, ruleAt.Child("exitCodes", "operator"),
 			corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
-		if len(r.ExitCodes.Values) == 0 {
-			errs = append(errs, field.Required(ruleAt.Child("exitCodes", "values"), "must specify at least one value"))
-		}
 		if n := len(r.ExitCodes.Values); n > 255 {
 			errs = append(errs, field.TooMany(ruleAt.Child("exitCodes", "values"), n, 255))
 		}
@@ -258,8 +286,8 @@ func (s *specScope) validateResizePolicy(policies []corev1.ContainerResizePolicy
 			errs = append(errs, field.NotSupported(at, p.ResourceName, resizable))
 		}
 		errs = append(errs, oneOf(p.RestartPolicy, at, corev1.NotRequired, corev1.RestartContainer)...)
-		if s.spec.RestartPolicy == corev1.RestartPolicyNever && p.RestartPolicy == corev1.RestartContainer {
-			errs = append(errs, field.Invalid(at, p.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'"))
+		if s.spec.RestartPolicy == corev1.RestartPolicyNever && p.RestartPolicy != corev1.NotRequired {
+			errs = append(errs, field.Invalid(at, p.RestartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
 		}
 	}
 	return errs

@@ -5,8 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/api/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -75,29 +74,35 @@ func validateEnvSource(v *corev1.EnvVar, at *field.Path) field.ErrorList {
 
 func validateFileKeyRef(r *corev1.FileKeySelector, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if r.VolumeName == "" {
-		errs = append(errs, field.Required(at.Child("volumeName"), ""))
-	}
 	if r.Key == "" {
 		errs = append(errs, field.Required(at.Child("key"), ""))
 	} else {
 		errs = append(errs, invalidEach(at.Child("key"), r.Key, utilvalidation.IsRelaxedEnvVarName(r.Key))...)
 	}
+	if r.VolumeName == "" {
+		errs = append(errs, field.Required(at.Child("volumeName"), ""))
+	} else {
+		errs = append(errs, ValidateDNS1123Label(r.VolumeName, at.Child("volumeName"))...)
+	}
 	if r.Path == "" {
 		return append(errs, field.Required(at.Child("path"), ""))
 	}
-	return append(errs, validateFilePath(r.Path, at.Child("path"))...)
+	return append(errs, validateNoBacksteps(r.Path, at.Child("path"))...)
 }
 
 func validateKeyRef(name, key string, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if name == "" {
-		errs = append(errs, field.Required(at.Child("name"), ""))
-	}
+	errs := invalidEach(at.Child("name"), name, validation.NameIsDNSSubdomain(name, false))
 	if key == "" {
 		return append(errs, field.Required(at.Child("key"), ""))
 	}
 	return append(errs, invalidEach(at.Child("key"), key, utilvalidation.IsConfigMapKey(key))...)
+}
+
+// downwardFields are the fields of a pod that have a name in the downward API.
+var downwardFields = []string{
+	"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
+	"spec.restartPolicy", "spec.serviceAccountName", "spec.schedulerName", "status.phase", "status.hostIP", "status.hostIPs",
+	"status.podIP", "status.podIPs",
 }
 
 // validateFieldRef takes the fields listed, and single labels and annotations.
@@ -110,16 +115,26 @@ func validateFieldRef(r *corev1.ObjectFieldSelector, known []string, at *field.P
 		return field.ErrorList{field.Required(pathAt, "")}
 	}
 	path, key, keyed := splitSubscript(r.FieldPath)
-	if keyed {
-		switch path {
-		case "metadata.annotations":
-			return invalidEach(pathAt, strings.ToLower(key), utilvalidation.IsQualifiedName(strings.ToLower(key)))
-		case "metadata.labels":
-			return metavalidation.ValidateLabelName(key, pathAt)
-		}
-		return field.ErrorList{field.Invalid(pathAt, r.FieldPath, "does not support subscript")}
+	keyable := path == "metadata.annotations" || path == "metadata.labels"
+	unknown := ""
+	switch {
+	case r.APIVersion != "v1":
+		unknown = "unsupported pod version: " + r.APIVersion
+	case keyed && !keyable:
+		unknown = "field label does not support subscript: " + r.FieldPath
+	case path == "spec.host":
+		path = "spec.nodeName"
+	case !slices.Contains(downwardFields, path):
+		unknown = "field label not supported: " + r.FieldPath
 	}
-	if !slices.Contains(known, path) {
+	switch {
+	case unknown != "":
+		return field.ErrorList{field.Invalid(pathAt, r.FieldPath, "error converting fieldPath: "+unknown)}
+	case keyed && path == "metadata.annotations":
+		return ValidateQualifiedName(strings.ToLower(key), at)
+	case keyed:
+		return ValidateQualifiedName(key, at)
+	case !slices.Contains(known, path):
 		return field.ErrorList{field.NotSupported(pathAt, path, known)}
 	}
 	return nil
@@ -139,43 +154,47 @@ func splitSubscript(text string) (path, key string, ok bool) {
 }
 
 func validateResourceFieldRef(r *corev1.ResourceFieldSelector, volume bool, at *field.Path) field.ErrorList {
-	if volume && r.ContainerName == "" {
-		return field.ErrorList{field.Required(at.Child("containerName"), "")}
-	}
-	if r.Resource == "" {
-		return field.ErrorList{field.Required(at.Child("resource"), "")}
-	}
+	var errs field.ErrorList
 	huge := strings.HasPrefix(r.Resource, "limits.hugepages-") || strings.HasPrefix(r.Resource, "requests.hugepages-")
-	if !huge && !slices.Contains(containerResources, r.Resource) {
-		return field.ErrorList{field.NotSupported(at.Child("resource"), r.Resource, containerResources)}
+	switch {
+	case volume && r.ContainerName == "":
+		errs = append(errs, field.Required(at.Child("containerName"), ""))
+	case r.Resource == "":
+		errs = append(errs, field.Required(at.Child("resource"), ""))
+	case !huge && !slices.Contains(containerResources, r.Resource):
+		errs = append(errs, field.NotSupported(at.Child("resource"), r.Resource, containerResources))
 	}
-	return validateDivisor(r, at.Child("divisor"))
+	return append(errs, validateDivisor(r, at.Child("divisor"))...)
 }
+
+// divisors of amounts of bytes, and of processors.
+var (
+	byteDivisors = []string{"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"}
+	cpuDivisors  = []string{"1m", "1"}
+)
 
 func validateDivisor(r *corev1.ResourceFieldSelector, at *field.Path) field.ErrorList {
 	if r.Divisor.IsZero() {
 		return nil
 	}
-	allowed := []string{"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"}
-	what := "memory"
+	allowed, list, what := byteDivisors, strings.Join(byteDivisors, ", "), ""
+	_, kind, _ := strings.Cut(r.Resource, ".")
 	switch {
-	case strings.HasSuffix(r.Resource, ".cpu"):
-		allowed, what = []string{"1m", "1"}, "cpu"
-	case strings.HasSuffix(r.Resource, ".ephemeral-storage"):
+	case kind == "cpu":
+		allowed, list, what = cpuDivisors, "1m and 1", "cpu"
+	case kind == "memory":
+		what = "memory"
+	case kind == "ephemeral-storage":
 		what = "local ephemeral storage"
-	case strings.Contains(r.Resource, ".hugepages-"):
+	case strings.HasPrefix(kind, "hugepages-"):
 		what = "hugepages"
+	default:
+		return nil
 	}
-	for _, text := range allowed {
-		if r.Divisor.Cmp(resource.MustParse(text)) == 0 {
-			return nil
-		}
+	if slices.Contains(allowed, r.Divisor.String()) {
+		return nil
 	}
-	list := strings.Join(allowed, ", ")
-	if what == "cpu" {
-		list = "1m and 1"
-	}
-	return field.ErrorList{field.Invalid(at, r.Divisor.String(), "only divisor's values "+list+" are supported with the "+what+" resource")}
+	return field.ErrorList{field.Invalid(at, r.Resource, "only divisor's values "+list+" are supported with the "+what+" resource")}
 }
 
 func validateEnvFrom(sources []corev1.EnvFromSource, at *field.Path) field.ErrorList {
@@ -188,15 +207,11 @@ func validateEnvFrom(sources []corev1.EnvFromSource, at *field.Path) field.Error
 		count := 0
 		if r := src.ConfigMapRef; r != nil {
 			count++
-			if r.Name == "" {
-				errs = append(errs, field.Required(srcAt.Child("configMapRef", "name"), ""))
-			}
+			errs = append(errs, validateReference(r.Name, srcAt.Child("configMapRef", "name"))...)
 		}
 		if r := src.SecretRef; r != nil {
 			count++
-			if r.Name == "" {
-				errs = append(errs, field.Required(srcAt.Child("secretRef", "name"), ""))
-			}
+			errs = append(errs, validateReference(r.Name, srcAt.Child("secretRef", "name"))...)
 		}
 		switch {
 		case count == 0:
@@ -206,4 +221,12 @@ func validateEnvFrom(sources []corev1.EnvFromSource, at *field.Path) field.Error
 		}
 	}
 	return errs
+}
+
+// validateReference checks the name of an object whose variables are taken over.
+func validateReference(name string, at *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(at, "")}
+	}
+	return invalidEach(at, name, validation.NameIsDNSSubdomain(name, true))
 }

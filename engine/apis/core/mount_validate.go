@@ -22,7 +22,7 @@ func (s *specScope) validateMounts(c *corev1.Container, at *field.Path) field.Er
 	paths := sets.New[string]()
 	for i := range c.VolumeMounts {
 		m, mountAt := &c.VolumeMounts[i], at.Child("volumeMounts").Index(i)
-		volume, known := s.volumes[m.Name]
+		_, known := s.volumes[m.Name]
 		if m.Name == "" {
 			errs = append(errs, field.Required(mountAt.Child("name"), ""))
 		}
@@ -42,20 +42,19 @@ func (s *specScope) validateMounts(c *corev1.Container, at *field.Path) field.Er
 		if devicePaths.Has(m.MountPath) {
 			errs = append(errs, field.Invalid(mountAt.Child("mountPath"), m.MountPath, "must not already exist as a path in volumeDevices"))
 		}
-		errs = append(errs, validateSubPaths(m, mountAt)...)
-		errs = append(errs, validatePropagation(m, c, mountAt.Child("mountPropagation"))...)
-		errs = append(errs, validateRecursiveReadOnly(m, mountAt.Child("recursiveReadOnly"))...)
-		if known && volume.Image != nil && m.MountPropagation != nil && *m.MountPropagation != corev1.MountPropagationNone {
-			errs = append(errs, field.Invalid(mountAt.Child("mountPropagation"), *m.MountPropagation, "must not be specified for image volumes"))
-		}
+		listAt := at.Child("volumeMounts")
+		errs = append(errs, validateSubPaths(m, listAt, mountAt)...)
+		errs = append(errs, validatePropagation(m, c, listAt.Child("mountPropagation"))...)
+		errs = append(errs, validateRecursiveReadOnly(m, listAt.Child("recursiveReadOnly"))...)
 	}
 	return errs
 }
 
-func validateSubPaths(m *corev1.VolumeMount, at *field.Path) field.ErrorList {
+// validateSubPaths reports bad paths on the list, as upstream does.
+func validateSubPaths(m *corev1.VolumeMount, listAt, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if m.SubPath != "" {
-		errs = append(errs, validateDescendingPath(m.SubPath, at.Child("subPath"))...)
+		errs = append(errs, validateDescendingPath(m.SubPath, listAt.Child("subPath"))...)
 	}
 	if m.SubPathExpr == "" {
 		return errs
@@ -63,7 +62,7 @@ func validateSubPaths(m *corev1.VolumeMount, at *field.Path) field.ErrorList {
 	if m.SubPath != "" {
 		errs = append(errs, field.Invalid(at.Child("subPathExpr"), m.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
 	}
-	return append(errs, validateDescendingPath(m.SubPathExpr, at.Child("subPathExpr"))...)
+	return append(errs, validateDescendingPath(m.SubPathExpr, listAt.Child("subPathExpr"))...)
 }
 
 // validateDescendingPath takes a path that stays below where it starts.
@@ -98,7 +97,7 @@ func validatePropagation(m *corev1.VolumeMount, c *corev1.Container, at *field.P
 	if m.MountPropagation == nil {
 		return nil
 	}
-	errs := oneOf(*m.MountPropagation, at, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)
+	errs := supported(*m.MountPropagation, at, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)
 	privileged := c.SecurityContext != nil && ptr.Deref(c.SecurityContext.Privileged, false)
 	if *m.MountPropagation == corev1.MountPropagationBidirectional && !privileged {
 		errs = append(errs, field.Forbidden(at, "Bidirectional mount propagation is available only to privileged containers"))
@@ -152,11 +151,14 @@ func (s *specScope) validateDevices(c *corev1.Container, at *field.Path) field.E
 		}
 		if d.DevicePath == "" {
 			errs = append(errs, field.Required(pathAt, ""))
-		} else {
-			errs = append(errs, validateNoBacksteps(d.DevicePath, pathAt)...)
 		}
 		if paths.Has(d.DevicePath) {
 			errs = append(errs, field.Invalid(pathAt, d.DevicePath, "must be unique"))
+		}
+		if len(validateNoBacksteps(d.DevicePath, pathAt)) > 0 {
+			errs = append(errs, field.Invalid(pathAt, d.DevicePath, "can not contain backsteps ('..')"))
+		} else {
+			paths.Insert(d.DevicePath)
 		}
 		if mounted.Has(d.Name) {
 			errs = append(errs, field.Invalid(nameAt, d.Name, "must not already exist in volumeMounts"))
@@ -164,8 +166,9 @@ func (s *specScope) validateDevices(c *corev1.Container, at *field.Path) field.E
 		if mountPaths.Has(d.DevicePath) {
 			errs = append(errs, field.Invalid(pathAt, d.DevicePath, "must not already exist as a path in volumeMounts"))
 		}
-		names.Insert(d.Name)
-		paths.Insert(d.DevicePath)
+		if d.Name != "" {
+			names.Insert(d.Name)
+		}
 	}
 	return errs
 }

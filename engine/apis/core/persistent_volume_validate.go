@@ -3,10 +3,13 @@ package core
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -16,100 +19,113 @@ import (
 )
 
 func validatePersistentVolume(v *corev1.PersistentVolume) field.ErrorList {
-	spec := &v.Spec
 	errs := apis.ValidateMeta(&v.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
-	errs = append(errs, validateAccessModes(spec.AccessModes, "", specPath.Child("accessModes"))...)
-	errs = append(errs, validateCapacity(spec.Capacity, specPath.Child("capacity"))...)
-	policyAt := specPath.Child("persistentVolumeReclaimPolicy")
-	if p := spec.PersistentVolumeReclaimPolicy; p != "" {
-		errs = append(errs, oneOf(p, policyAt, corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRecycle, corev1.PersistentVolumeReclaimRetain)...)
-	}
-	if spec.NodeAffinity != nil {
-		at := specPath.Child("nodeAffinity")
-		if r := spec.NodeAffinity.Required; r != nil {
-			errs = append(errs, ValidateNodeSelector(r, at.Child("required"))...)
-		} else {
-			errs = append(errs, field.Required(at.Child("required"), "must specify required node constraints"))
-		}
-	}
-	errs = append(errs, validateVolumeBacking(spec)...)
-	if h := spec.HostPath; h != nil && path.Clean(h.Path) == "/" && spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle {
-		errs = append(errs, field.Forbidden(policyAt, "may not be 'recycle' for a hostPath mount of '/'"))
-	}
-	if c := spec.StorageClassName; c != "" {
-		errs = append(errs, invalidEach(specPath.Child("storageClassName"), c, validation.NameIsDNSSubdomain(c, false))...)
-	}
-	if m := spec.VolumeMode; m != nil {
-		errs = append(errs, oneOf(*m, specPath.Child("volumeMode"), corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)...)
-	}
-	if c := ptr.Deref(spec.VolumeAttributesClassName, ""); c != "" {
-		errs = append(errs, invalidEach(specPath.Child("volumeAttributesClassName"), c, validation.NameIsDNSSubdomain(c, false))...)
-		if spec.CSI == nil {
-			errs = append(errs, field.Required(specPath.Child("csi"), "has to be specified when using volumeAttributesClassName"))
-		}
-	}
-	return errs
+	return append(errs, validateVolumeSpec(&v.Spec, v.Name, specPath)...)
 }
 
-func validateCapacity(capacity corev1.ResourceList, at *field.Path) field.ErrorList {
-	if len(capacity) == 0 {
-		return field.ErrorList{field.Required(at, "")}
+// ValidateInlineVolume checks a volume that an attachment carries with it: a CSI
+// volume with nothing that only a volume of its own can have.
+func ValidateInlineVolume(spec *corev1.PersistentVolumeSpec, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	forbid := func(set bool, name, why string) {
+		if set {
+			errs = append(errs, field.Forbidden(at.Child(name), why+" in the context of inline volumes"))
+		}
 	}
-	size, ok := capacity[corev1.ResourceStorage]
-	if !ok || len(capacity) > 1 {
-		return field.ErrorList{field.NotSupported(at, fmt.Sprint(capacity), []corev1.ResourceName{corev1.ResourceStorage})}
+	forbid(spec.ClaimRef != nil, "claimRef", "may not be specified")
+	forbid(len(spec.Capacity) > 0, "capacity", "may not be specified")
+	if spec.CSI == nil {
+		errs = append(errs, field.Required(at.Child("csi"), "has to be specified in the context of inline volumes"))
 	}
-	if size.Sign() <= 0 {
-		return field.ErrorList{field.Invalid(at.Key(string(corev1.ResourceStorage)), size.String(), "must be greater than zero")}
+	errs = append(errs, validateAccessModes(spec.AccessModes, "", at.Child("accessModes"))...)
+	policy := spec.PersistentVolumeReclaimPolicy
+	forbid(policy != "" && policy != corev1.PersistentVolumeReclaimRetain, "persistentVolumeReclaimPolicy", "may only be "+string(corev1.PersistentVolumeReclaimRetain))
+	forbid(spec.NodeAffinity != nil, "nodeAffinity", "may not be specified")
+	errs = append(errs, validateVolumeBacking(spec, "", at)...)
+	errs = append(errs, validateRecycledRoot(spec, at)...)
+	forbid(spec.StorageClassName != "", "storageClassName", "may not be specified")
+	mode := ptr.Deref(spec.VolumeMode, corev1.PersistentVolumeFilesystem)
+	forbid(mode != corev1.PersistentVolumeFilesystem, "volumeMode", "may not specify volumeMode other than "+string(corev1.PersistentVolumeFilesystem))
+	return append(errs, validateAttributesClass(spec, at)...)
+}
+
+func validateVolumeSpec(spec *corev1.PersistentVolumeSpec, name string, at *field.Path) field.ErrorList {
+	errs := validateAccessModes(spec.AccessModes, "", at.Child("accessModes"))
+	errs = append(errs, validateCapacity(spec.Capacity, at.Child("capacity"))...)
+	if p := spec.PersistentVolumeReclaimPolicy; p != "" {
+		errs = append(errs, supported(p, at.Child("persistentVolumeReclaimPolicy"),
+			corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRecycle, corev1.PersistentVolumeReclaimRetain)...)
+	}
+	if spec.NodeAffinity != nil {
+		affinityAt := at.Child("nodeAffinity", "required")
+		if r := spec.NodeAffinity.Required; r != nil {
+			errs = append(errs, ValidateNodeSelector(r, affinityAt)...)
+		} else {
+			errs = append(errs, field.Required(affinityAt, "must specify required node constraints"))
+		}
+	}
+	errs = append(errs, validateVolumeBacking(spec, name, at)...)
+	errs = append(errs, validateRecycledRoot(spec, at)...)
+	if c := spec.StorageClassName; c != "" {
+		errs = append(errs, invalidEach(at.Child("storageClassName"), c, validation.NameIsDNSSubdomain(c, false))...)
+	}
+	if m := spec.VolumeMode; m != nil {
+		errs = append(errs, supported(*m, at.Child("volumeMode"), corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)...)
+	}
+	return append(errs, validateAttributesClass(spec, at)...)
+}
+
+func validateRecycledRoot(spec *corev1.PersistentVolumeSpec, at *field.Path) field.ErrorList {
+	if h := spec.HostPath; h != nil && path.Clean(h.Path) == "/" && spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle {
+		return field.ErrorList{field.Forbidden(at.Child("persistentVolumeReclaimPolicy"), "may not be 'recycle' for a hostPath mount of '/'")}
 	}
 	return nil
 }
 
-// validateVolumeBacking checks that exactly one thing backs the volume.
-func validateVolumeBacking(spec *corev1.PersistentVolumeSpec) field.ErrorList {
-	src := &spec.PersistentVolumeSource
-	kinds := []volumeKind{
-		{"hostPath", src.HostPath != nil, func(at *field.Path) field.ErrorList { return validateHostPath(src.HostPath, at) }},
-		{"nfs", src.NFS != nil, func(at *field.Path) field.ErrorList { return validateNFS(src.NFS, at) }},
-		{"local", src.Local != nil, func(at *field.Path) field.ErrorList {
-			errs := requireString(src.Local.Path, at.Child("path"))
-			if len(errs) == 0 {
-				errs = validateNoBacksteps(src.Local.Path, at.Child("path"))
-			}
-			if spec.NodeAffinity == nil {
-				errs = append(errs, field.Required(specPath.Child("nodeAffinity"), "Local volume requires node affinity"))
-			}
-			return errs
-		}},
-		{"csi", src.CSI != nil, func(at *field.Path) field.ErrorList {
-			errs := ValidateCSIDriverName(src.CSI.Driver, at.Child("driver"))
-			return append(errs, requireString(src.CSI.VolumeHandle, at.Child("volumeHandle"))...)
-		}},
-		{"gcePersistentDisk", src.GCEPersistentDisk != nil, nil},
-		{"awsElasticBlockStore", src.AWSElasticBlockStore != nil, nil},
-		{"glusterfs", src.Glusterfs != nil, nil},
-		{"flocker", src.Flocker != nil, nil},
-		{"rbd", src.RBD != nil, nil},
-		{"quobyte", src.Quobyte != nil, nil},
-		{"cephfs", src.CephFS != nil, nil},
-		{"iscsi", src.ISCSI != nil, nil},
-		{"cinder", src.Cinder != nil, nil},
-		{"fc", src.FC != nil, nil},
-		{"flexVolume", src.FlexVolume != nil, nil},
-		{"azureFile", src.AzureFile != nil, nil},
-		{"vsphereVolume", src.VsphereVolume != nil, nil},
-		{"photonPersistentDisk", src.PhotonPersistentDisk != nil, nil},
-		{"portworxVolume", src.PortworxVolume != nil, nil},
-		{"azureDisk", src.AzureDisk != nil, nil},
-		{"scaleIO", src.ScaleIO != nil, nil},
-		{"storageos", src.StorageOS != nil, nil},
+func validateAttributesClass(spec *corev1.PersistentVolumeSpec, at *field.Path) field.ErrorList {
+	if spec.VolumeAttributesClassName == nil {
+		return nil
 	}
-	return validateOneSource(kinds, specPath)
+	var errs field.ErrorList
+	if c := *spec.VolumeAttributesClassName; c == "" {
+		errs = append(errs, field.Required(at.Child("volumeAttributesClassName"), "an empty string is disallowed"))
+	} else {
+		errs = append(errs, invalidEach(at.Child("volumeAttributesClassName"), c, validation.NameIsDNSSubdomain(c, false))...)
+	}
+	if spec.CSI == nil {
+		errs = append(errs, field.Required(at.Child("csi"), "has to be specified when using volumeAttributesClassName"))
+	}
+	return errs
+}
+
+// validateCapacity takes storage and nothing else.
+func validateCapacity(capacity corev1.ResourceList, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(capacity) == 0 {
+		errs = append(errs, field.Required(at, ""))
+	}
+	if _, ok := capacity[corev1.ResourceStorage]; !ok || len(capacity) > 1 {
+		errs = append(errs, field.NotSupported(at, capacity, []corev1.ResourceName{corev1.ResourceStorage}))
+	}
+	for _, name := range slices.Sorted(maps.Keys(capacity)) {
+		amount, amountAt := capacity[name], at.Key(string(name))
+		if amount.Sign() < 0 {
+			errs = append(errs, field.Invalid(amountAt, amount.Value(), "must be a valid resource quantity"))
+		}
+		errs = append(errs, validatePositive(amount, amountAt)...)
+	}
+	return errs
+}
+
+func validatePositive(amount resource.Quantity, at *field.Path) field.ErrorList {
+	if amount.Sign() <= 0 {
+		return field.ErrorList{field.Invalid(at, amount.String(), "must be greater than zero")}
+	}
+	return nil
 }
 
 func validatePersistentVolumeUpdate(_ context.Context, v, old *corev1.PersistentVolume) field.ErrorList {
-	errs := apis.ValidateMetaUpdate(&v.ObjectMeta, &old.ObjectMeta, metadata)
-	errs = append(errs, validatePersistentVolume(v)...)
+	errs := validatePersistentVolume(v)
 	now, was := v.Spec.PersistentVolumeSource, old.Spec.PersistentVolumeSource
 	if now.CSI != nil && was.CSI != nil && was.CSI.ControllerExpandSecretRef == nil {
 		csi := *now.CSI
@@ -120,8 +136,8 @@ func validatePersistentVolumeUpdate(_ context.Context, v, old *corev1.Persistent
 		errs = append(errs, field.Forbidden(specPath.Child("persistentvolumesource"), "spec.persistentvolumesource is immutable after creation\n"+diff.Diff(was, now)))
 	}
 	errs = append(errs, validation.ValidateImmutableField(v.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
-	if old.Spec.NodeAffinity != nil && !equality.Semantic.DeepEqual(v.Spec.NodeAffinity, old.Spec.NodeAffinity) {
-		errs = append(errs, field.Invalid(field.NewPath("nodeAffinity"), v.Spec.NodeAffinity, immutable+", except for updating from beta label to GA"))
+	if old.Spec.VolumeAttributesClassName != nil && v.Spec.VolumeAttributesClassName == nil {
+		errs = append(errs, field.Forbidden(specPath.Child("volumeAttributesClassName"), "update from non-nil value to nil is forbidden"))
 	}
 	return errs
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"strings"
 
+	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	resourcehelper "k8s.io/component-helpers/resource"
@@ -120,19 +121,19 @@ func DefaultContainer(c *corev1.Container) {
 }
 
 // imageTag is the tag of an image reference: "latest" if it has neither tag nor
-// digest, and "" if it has a digest alone.
+// digest, and "" if it has a digest alone or is no reference.
 func imageTag(image string) string {
-	if image == "" {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
 		return ""
 	}
-	name, _, digested := strings.Cut(image, "@")
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-		return name[i+1:]
+	if _, digested := named.(reference.Digested); !digested {
+		named = reference.TagNameOnly(named)
 	}
-	if digested {
-		return ""
+	if tagged, ok := named.(reference.Tagged); ok {
+		return tagged.Tag()
 	}
-	return "latest"
+	return ""
 }
 
 func defaultEnvSource(src *corev1.EnvVarSource) {

@@ -18,7 +18,9 @@ type specScope struct {
 	spec *corev1.PodSpec
 	// pod says the spec is that of a pod, not of a template: some rules are
 	// left to the creation of pods, because defaults may still satisfy them.
-	pod     bool
+	pod bool
+	// podName is empty for a template.
+	podName string
 	volumes map[string]*corev1.VolumeSource
 	claims  sets.Set[string]
 	// grace is the termination grace period in seconds.
@@ -29,25 +31,27 @@ type specScope struct {
 func ValidatePodTemplate(t *corev1.PodTemplateSpec, at *field.Path) field.ErrorList {
 	errs := metavalidation.ValidateLabels(t.Labels, at.Child("labels"))
 	errs = append(errs, validation.ValidateAnnotations(t.Annotations, at.Child("annotations"))...)
-	errs = append(errs, validatePodSpec(&t.Spec, false, at.Child("spec"))...)
+	errs = append(errs, validatePodSpec(&t.Spec, &specScope{}, at.Child("spec"))...)
 	if len(t.Spec.EphemeralContainers) > 0 {
 		errs = append(errs, field.Forbidden(at.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
 	}
 	return errs
 }
 
-func validatePodSpec(spec *corev1.PodSpec, pod bool, at *field.Path) field.ErrorList {
-	s := &specScope{spec: spec, pod: pod, grace: ptr.Deref(spec.TerminationGracePeriodSeconds, 0)}
+func validatePodSpec(spec *corev1.PodSpec, s *specScope, at *field.Path) field.ErrorList {
+	s.spec, s.grace = spec, ptr.Deref(spec.TerminationGracePeriodSeconds, 0)
 	errs := s.validateVolumes(at.Child("volumes"))
 	errs = append(errs, s.validateClaims(at.Child("resourceClaims"))...)
-	errs = append(errs, s.validatePodResources(at)...)
 	errs = append(errs, s.validateContainers(at.Child("containers"))...)
 	errs = append(errs, s.validateInitContainers(at.Child("initContainers"))...)
 	errs = append(errs, s.validateEphemeralContainers(at.Child("ephemeralContainers"))...)
-	errs = append(errs, oneOf(spec.RestartPolicy, at.Child("restartPolicy"), corev1.RestartPolicyAlways, corev1.RestartPolicyNever, corev1.RestartPolicyOnFailure)...)
-	errs = append(errs, oneOf(spec.DNSPolicy, at.Child("dnsPolicy"), corev1.DNSClusterFirst, corev1.DNSClusterFirstWithHostNet, corev1.DNSDefault, corev1.DNSNone)...)
+	errs = append(errs, s.validatePodResources(at)...)
+	errs = append(errs, s.validateHostNetworkPorts(at.Child("containers"))...)
+	errs = append(errs, oneOf(spec.RestartPolicy, at.Child("restartPolicy"), corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
+	errs = append(errs, oneOf(spec.DNSPolicy, at.Child("dnsPolicy"), corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
 	errs = append(errs, metavalidation.ValidateLabels(spec.NodeSelector, at.Child("nodeSelector"))...)
 	errs = append(errs, s.validateSecurity(at)...)
+	errs = append(errs, s.validateSharedProcesses(at)...)
 	errs = append(errs, validateAffinity(spec.Affinity, at.Child("affinity"))...)
 	errs = append(errs, validateDNSConfig(spec.DNSConfig, spec.DNSPolicy, at.Child("dnsConfig"))...)
 	for i, gate := range spec.ReadinessGates {
@@ -55,15 +59,39 @@ func validatePodSpec(spec *corev1.PodSpec, pod bool, at *field.Path) field.Error
 	}
 	errs = append(errs, validateSchedulingGates(spec.SchedulingGates, at.Child("schedulingGates"))...)
 	errs = append(errs, validateSpread(spec.TopologySpreadConstraints, at.Child("topologySpreadConstraints"))...)
+	errs = append(errs, s.validateHostProcesses(at)...)
 	errs = append(errs, s.validateHostUsers(at)...)
+	errs = append(errs, s.validateHostnameOverride(at)...)
 	errs = append(errs, s.validateNames(at)...)
-	errs = append(errs, ValidateTolerations(spec.Tolerations, at.Child("tolerations"))...)
-	errs = append(errs, validateHostAliases(spec.HostAliases, at.Child("hostAliases"))...)
 	if p := spec.PreemptionPolicy; p != nil {
 		errs = append(errs, oneOf(*p, at.Child("preemptionPolicy"), corev1.PreemptLowerPriority, corev1.PreemptNever)...)
 	}
-	errs = append(errs, validateOverhead(spec.Overhead, at.Child("overhead"))...)
-	return append(errs, s.validateOS(at)...)
+	errs = append(errs, s.validateOverhead(at.Child("overhead"))...)
+	errs = append(errs, s.validateOS(at)...)
+	return append(errs, s.validateFileVariables(at)...)
+}
+
+// validateFileVariables: variables are read from files in emptyDir volumes only.
+func (s *specScope) validateFileVariables(at *field.Path) field.ErrorList {
+	volumes := map[string]*corev1.Volume{}
+	for i := range s.spec.Volumes {
+		volumes[s.spec.Volumes[i].Name] = &s.spec.Volumes[i]
+	}
+	var errs field.ErrorList
+	eachContainer(s.spec, at, func(c *corev1.Container, at *field.Path) {
+		for i := range c.Env {
+			if c.Env[i].ValueFrom == nil || c.Env[i].ValueFrom.FileKeyRef == nil {
+				continue
+			}
+			name, nameAt := c.Env[i].ValueFrom.FileKeyRef.VolumeName, at.Child("env").Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
+			if v, ok := volumes[name]; !ok {
+				errs = append(errs, field.NotFound(nameAt, name))
+			} else if v.EmptyDir == nil {
+				errs = append(errs, field.Invalid(nameAt, name, "referenced volume must be of type emptyDir"))
+			}
+		}
+	})
+	return errs
 }
 
 // validateNames checks the fields of the spec that name things, and the deadline.
@@ -83,26 +111,33 @@ func (s *specScope) validateNames(at *field.Path) field.ErrorList {
 	}
 	name("hostname", spec.Hostname, label)
 	name("subdomain", spec.Subdomain, label)
-	if o := spec.HostnameOverride; o != nil {
-		errs = append(errs, s.validateHostnameOverride(*o, at)...)
-	}
+	errs = append(errs, ValidateTolerations(spec.Tolerations, at.Child("tolerations"))...)
+	errs = append(errs, validateHostAliases(spec.HostAliases, at.Child("hostAliases"))...)
 	name("priorityClassName", spec.PriorityClassName, validation.NameIsDNSSubdomain)
-	name("runtimeClassName", ptr.Deref(spec.RuntimeClassName, ""), validation.NameIsDNSSubdomain)
+	if c := spec.RuntimeClassName; c != nil {
+		errs = append(errs, invalidEach(at.Child("runtimeClassName"), *c, validation.NameIsDNSSubdomain(*c, false))...)
+	}
 	return errs
 }
 
-func (s *specScope) validateHostnameOverride(name string, at *field.Path) field.ErrorList {
+func (s *specScope) validateHostnameOverride(at *field.Path) field.ErrorList {
+	if s.spec.HostnameOverride == nil {
+		return nil
+	}
+	const longest = 64
+	name := *s.spec.HostnameOverride
+	at = at.Child("hostnameOverride")
 	var errs field.ErrorList
-	if s.spec.HostNetwork {
-		errs = append(errs, field.Forbidden(at.Child("hostnameOverride"), "may not be specified when hostNetwork is true"))
-	}
 	if ptr.Deref(s.spec.SetHostnameAsFQDN, false) {
-		errs = append(errs, field.Forbidden(at.Child("hostnameOverride"), "may not be specified when setHostnameAsFQDN is true"))
+		errs = append(errs, field.Forbidden(at, "may not be specified when setHostnameAsFQDN is true"))
 	}
-	if len(name) > 64 {
-		errs = append(errs, field.TooLong(at.Child("hostnameOverride"), name, 64))
+	if s.spec.HostNetwork {
+		errs = append(errs, field.Forbidden(at, "may not be specified when hostNetwork is true"))
 	}
-	return append(errs, ValidateDNS1123Subdomain(name, at.Child("hostnameOverride"))...)
+	if len(name) > longest {
+		errs = append(errs, field.TooLong(at, "", longest))
+	}
+	return append(errs, ValidateDNS1123Subdomain(name, at)...)
 }
 
 func validateDNSConfig(c *corev1.PodDNSConfig, policy corev1.DNSPolicy, at *field.Path) field.ErrorList {
@@ -134,7 +169,7 @@ func validateDNSConfig(c *corev1.PodDNSConfig, policy corev1.DNSPolicy, at *fiel
 	for i, search := range c.Searches {
 		if search != "." {
 			name := strings.TrimSuffix(search, ".")
-			errs = append(errs, invalidEach(at.Child("searches").Index(i), search, utilvalidation.IsDNS1123SubdomainWithUnderscore(name))...)
+			errs = append(errs, invalidEach(at.Child("searches").Index(i), name, utilvalidation.IsDNS1123SubdomainWithUnderscore(name))...)
 		}
 	}
 	for i, o := range c.Options {
@@ -156,11 +191,11 @@ func validateHostAliases(aliases []corev1.HostAlias, at *field.Path) field.Error
 	return errs
 }
 
-func validateOverhead(overhead corev1.ResourceList, at *field.Path) field.ErrorList {
-	if len(overhead) == 0 {
+func (s *specScope) validateOverhead(at *field.Path) field.ErrorList {
+	if len(s.spec.Overhead) == 0 {
 		return nil
 	}
-	return ValidateAmounts(overhead, at)
+	return s.validateResources(&corev1.ResourceRequirements{Limits: s.spec.Overhead}, at)
 }
 
 func (s *specScope) validateClaims(at *field.Path) field.ErrorList {
@@ -169,13 +204,13 @@ func (s *specScope) validateClaims(at *field.Path) field.ErrorList {
 	for i := range s.spec.ResourceClaims {
 		c, claimAt := &s.spec.ResourceClaims[i], at.Index(i)
 		switch {
+		case c.Name == "":
+			errs = append(errs, field.Required(claimAt.Child("name"), ""))
 		case s.claims.Has(c.Name):
 			errs = append(errs, field.Duplicate(claimAt.Child("name"), c.Name))
-		case c.Name != "":
+		default:
 			errs = append(errs, ValidateDNS1123Label(c.Name, claimAt.Child("name"))...)
 			s.claims.Insert(c.Name)
-		default:
-			errs = append(errs, field.Required(claimAt.Child("name"), ""))
 		}
 		switch {
 		case c.ResourceClaimName != nil && c.ResourceClaimTemplateName != nil:

@@ -61,7 +61,7 @@ func TestPodCreate(t *testing.T) {
 		"env config map": {Change: func(p *corev1.Pod) {
 			first(p).Env[0] = corev1.EnvVar{Name: "A", Value: "x", ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{}}}
 		}, Want: []string{
-			"spec.containers[0].env[0].valueFrom.configMapKeyRef.name: Required value",
+			"spec.containers[0].env[0].valueFrom.configMapKeyRef.name: Invalid value",
 			"spec.containers[0].env[0].valueFrom.configMapKeyRef.key: Required value",
 			"spec.containers[0].env[0].valueFrom: Invalid value",
 		}},
@@ -103,11 +103,11 @@ func TestPodCreate(t *testing.T) {
 		"sub path": {Change: func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "a"}}
 			first(p).VolumeMounts = []corev1.VolumeMount{{Name: "a", MountPath: "/a", SubPath: "/b/../c"}}
-		}, Want: []string{"spec.containers[0].volumeMounts[0].subPath: Invalid value", "spec.containers[0].volumeMounts[0].subPath: Invalid value"}},
+		}, Want: []string{"spec.containers[0].volumeMounts.subPath: Invalid value", "spec.containers[0].volumeMounts.subPath: Invalid value"}},
 		"shared mount, unprivileged": {Change: func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "a"}}
 			first(p).VolumeMounts = []corev1.VolumeMount{{Name: "a", MountPath: "/a", MountPropagation: ptr.To(corev1.MountPropagationBidirectional)}}
-		}, Want: []string{"spec.containers[0].volumeMounts[0].mountPropagation: Forbidden"}},
+		}, Want: []string{"spec.containers[0].volumeMounts.mountPropagation: Forbidden"}},
 		"token without account": {Change: func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "a", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}}},

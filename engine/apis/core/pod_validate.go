@@ -16,7 +16,36 @@ var specPath = field.NewPath("spec")
 // ValidatePod checks a pod as its creation does, and so again on every update.
 func ValidatePod(pod *corev1.Pod) field.ErrorList {
 	errs := apis.ValidateMeta(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
-	return append(errs, validatePodSpec(&pod.Spec, true, specPath)...)
+	errs = append(errs, validatePodSpec(&pod.Spec, &specScope{pod: true, podName: pod.Name}, specPath)...)
+	if pod.Spec.ServiceAccountName == "" {
+		errs = append(errs, tokensWithoutAccount(pod.Spec.Volumes, specPath.Child("volumes"))...)
+	}
+	if g := pod.Spec.TerminationGracePeriodSeconds; g != nil {
+		errs = append(errs, validateNotNegative(*g, specPath.Child("terminationGracePeriodSeconds"))...)
+	}
+	for i := range pod.Spec.Containers {
+		errs = append(errs, validateImageSpace(&pod.Spec.Containers[i], specPath.Child("containers").Index(i))...)
+	}
+	for i := range pod.Spec.InitContainers {
+		errs = append(errs, validateImageSpace(&pod.Spec.InitContainers[i], specPath.Child("initContainers").Index(i))...)
+	}
+	return errs
+}
+
+func tokensWithoutAccount(volumes []corev1.Volume, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range volumes {
+		if volumes[i].Projected == nil {
+			continue
+		}
+		for j, src := range volumes[i].Projected.Sources {
+			if src.ServiceAccountToken != nil {
+				errs = append(errs, field.Forbidden(at.Index(i).Child("projected", "sources").Index(j).Child("serviceAccountToken"),
+					"must not be specified when serviceAccountName is not set"))
+			}
+		}
+	}
+	return errs
 }
 
 func validatePodCreate(_ context.Context, pod *corev1.Pod) field.ErrorList {

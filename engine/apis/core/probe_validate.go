@@ -2,7 +2,7 @@ package core
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -65,10 +65,46 @@ func (s *specScope) validateLifecycle(l *corev1.Lifecycle, at *field.Path) field
 	}
 	hook(l.PostStart, "postStart")
 	hook(l.PreStop, "preStop")
-	if l.StopSignal != nil && s.spec.OS == nil {
-		errs = append(errs, field.Forbidden(at.Child("stopSignal"), "may not be set for containers with empty `spec.os.name`"))
+	if l.StopSignal != nil {
+		errs = append(errs, s.validateStopSignal(*l.StopSignal, at.Child("stopSignal"))...)
 	}
 	return errs
+}
+
+// Signals that a container can be stopped with, by the system it runs on.
+var (
+	linuxSignals   = signals()
+	windowsSignals = []corev1.Signal{corev1.SIGKILL, corev1.SIGTERM}
+)
+
+func signals() []corev1.Signal {
+	list := []corev1.Signal{
+		corev1.SIGABRT, corev1.SIGALRM, corev1.SIGBUS, corev1.SIGCHLD, corev1.SIGCLD, corev1.SIGCONT, corev1.SIGFPE, corev1.SIGHUP,
+		corev1.SIGILL, corev1.SIGINT, corev1.SIGIO, corev1.SIGIOT, corev1.SIGKILL, corev1.SIGPIPE, corev1.SIGPOLL, corev1.SIGPROF,
+		corev1.SIGPWR, corev1.SIGQUIT, corev1.SIGSEGV, corev1.SIGSTKFLT, corev1.SIGSTOP, corev1.SIGSYS, corev1.SIGTERM, corev1.SIGTRAP,
+		corev1.SIGTSTP, corev1.SIGTTIN, corev1.SIGTTOU, corev1.SIGURG, corev1.SIGUSR1, corev1.SIGUSR2, corev1.SIGVTALRM, corev1.SIGWINCH,
+		corev1.SIGXCPU, corev1.SIGXFSZ, corev1.SIGRTMIN, corev1.SIGRTMAX,
+	}
+	for i := 1; i <= 15; i++ {
+		list = append(list, corev1.Signal(fmt.Sprintf("SIGRTMIN+%d", i)))
+	}
+	for i := 1; i <= 14; i++ {
+		list = append(list, corev1.Signal(fmt.Sprintf("SIGRTMAX-%d", i)))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (s *specScope) validateStopSignal(signal corev1.Signal, at *field.Path) field.ErrorList {
+	switch {
+	case s.spec.OS == nil:
+		return field.ErrorList{field.Forbidden(at, "may not be set for containers with empty `spec.os.name`")}
+	case s.spec.OS.Name == corev1.Windows:
+		return supported(signal, at, windowsSignals...)
+	case s.spec.OS.Name == corev1.Linux:
+		return supported(signal, at, linuxSignals...)
+	}
+	return nil
 }
 
 // handler is what probes and hooks have in common: exactly one way to act.
@@ -120,9 +156,7 @@ func validateHTTPGet(get *corev1.HTTPGetAction, at *field.Path) field.ErrorList 
 		errs = append(errs, field.Required(at.Child("path"), ""))
 	}
 	errs = append(errs, validatePortNumOrName(get.Port, at.Child("port"))...)
-	if scheme := corev1.URIScheme(strings.ToUpper(string(get.Scheme))); scheme != corev1.URISchemeHTTP && scheme != corev1.URISchemeHTTPS {
-		errs = append(errs, field.NotSupported(at.Child("scheme"), get.Scheme, []corev1.URIScheme{corev1.URISchemeHTTP, corev1.URISchemeHTTPS}))
-	}
+	errs = append(errs, supported(get.Scheme, at.Child("scheme"), corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
 	for _, h := range get.HTTPHeaders {
 		errs = append(errs, invalidEach(at.Child("httpHeaders"), h.Name, utilvalidation.IsHTTPHeaderName(h.Name))...)
 	}

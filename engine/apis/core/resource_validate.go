@@ -90,40 +90,67 @@ func isCount(name corev1.ResourceName) bool {
 // ValidateAmounts checks a list of resources of a container, one key at a time
 // in the order of names.
 func ValidateAmounts(list corev1.ResourceList, at *field.Path) field.ErrorList {
+	return validateAmounts(list, validateContainerResourceName, at)
+}
+
+func validateAmounts(list corev1.ResourceList, check resourceCheck, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(list)) {
-		keyAt := at.Key(string(name))
-		errs = append(errs, validateContainerResourceName(name, keyAt)...)
-		errs = append(errs, validateAmount(name, list[name], keyAt)...)
+		errs = append(errs, validateResource(name, list[name], check, at.Key(string(name)))...)
 	}
 	return errs
 }
 
-func (s *specScope) validateResources(r *corev1.ResourceRequirements, at *field.Path) field.ErrorList {
-	limitsAt, requestsAt := at.Child("limits"), at.Child("requests")
-	errs := ValidateAmounts(r.Limits, limitsAt)
-	errs = append(errs, ValidateAmounts(r.Requests, requestsAt)...)
-	errs = append(errs, requestsWithinLimits(r, limitsAt, requestsAt)...)
-	errs = append(errs, hugePagesNeedMore(r, at)...)
-	return append(errs, s.validateClaimNames(r.Claims, at.Child("claims"))...)
+// resourceCheck checks the name of a resource.
+type resourceCheck func(name corev1.ResourceName, at *field.Path) field.ErrorList
+
+func validateResource(name corev1.ResourceName, amount resource.Quantity, check resourceCheck, at *field.Path) field.ErrorList {
+	errs := check(name, at)
+	errs = append(errs, validateAmount(name, amount, at)...)
+	if isHugePages(name) && !wholePages(name, amount) {
+		errs = append(errs, field.Invalid(at, amount.String(), fmt.Sprintf("%s is not positive integer multiple of %s", amount.String(), name)))
+	}
+	return errs
 }
 
-func requestsWithinLimits(r *corev1.ResourceRequirements, limitsAt, requestsAt *field.Path) field.ErrorList {
-	var errs field.ErrorList
+// wholePages reports whether an amount is made of pages of the size in the name.
+func wholePages(name corev1.ResourceName, amount resource.Quantity) bool {
+	size, err := resource.ParseQuantity(strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix))
+	if err != nil || size.Sign() <= 0 || size.MilliValue()%1000 != 0 {
+		return false
+	}
+	return amount.Value()%size.Value() == 0
+}
+
+// validateRequirements checks limits, requests, and that each request is within
+// its limit.
+func (s *specScope) validateRequirements(r *corev1.ResourceRequirements, check resourceCheck, at *field.Path) field.ErrorList {
+	limitsAt, requestsAt := at.Child("limits"), at.Child("requests")
+	errs := validateAmounts(r.Limits, check, limitsAt)
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		request := r.Requests[name]
+		errs = append(errs, check(name, requestsAt.Key(string(name)))...)
+		errs = append(errs, validateAmount(name, request, requestsAt.Key(string(name)))...)
 		limit, limited := r.Limits[name]
 		switch {
 		case !limited && !canOvercommit(name):
 			errs = append(errs, field.Required(limitsAt, "Limit must be set for non overcommitable resources"))
 		case !limited:
-		case canOvercommit(name) && request.Cmp(limit) > 0:
-			errs = append(errs, field.Invalid(requestsAt, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
 		case !canOvercommit(name) && request.Cmp(limit) != 0:
 			errs = append(errs, field.Invalid(requestsAt, request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String())))
+		case request.Cmp(limit) > 0:
+			errs = append(errs, field.Invalid(requestsAt, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
+		}
+		if isHugePages(name) && !wholePages(name, request) {
+			errs = append(errs, field.Invalid(requestsAt.Key(string(name)), request.String(), fmt.Sprintf("%s is not positive integer multiple of %s", request.String(), name)))
 		}
 	}
-	return errs
+	errs = append(errs, hugePagesNeedMore(r, at)...)
+	return append(errs, s.validateClaimNames(r.Claims, at.Child("claims"))...)
+}
+
+func (s *specScope) validateResources(r *corev1.ResourceRequirements, at *field.Path) field.ErrorList {
+	return s.validateRequirements(r, validateContainerResourceName, at)
 }
 
 func hugePagesNeedMore(r *corev1.ResourceRequirements, at *field.Path) field.ErrorList {
@@ -140,20 +167,42 @@ func hugePagesNeedMore(r *corev1.ResourceRequirements, at *field.Path) field.Err
 	return nil
 }
 
+// validateClaimNames checks the claims that a container uses, or single requests
+// of them: nothing may be named twice, also not as a part of a claim named whole.
 func (s *specScope) validateClaimNames(claims []corev1.ResourceClaim, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	seen := sets.New[corev1.ResourceClaim]()
+	seen := sets.New[string]()
 	for i, c := range claims {
 		if c.Name == "" {
 			errs = append(errs, field.Required(at.Index(i), ""))
 			continue
 		}
-		if seen.Has(c) || c.Request != "" && seen.Has(corev1.ResourceClaim{Name: c.Name}) {
+		key := c.Name
+		if seen.Has(c.Name) {
 			errs = append(errs, field.Duplicate(at.Index(i), c.Name))
+		} else {
+			if c.Request != "" {
+				errs = append(errs, ValidateDNS1123Label(c.Request, at.Index(i).Child("request"))...)
+				key += "/" + c.Request
+			}
+			if seen.Has(key) {
+				errs = append(errs, field.Duplicate(at.Index(i), key))
+			} else if c.Request == "" {
+				for other := range seen {
+					if claim, _, part := strings.Cut(other, "/"); part && claim == c.Name {
+						errs = append(errs, field.Duplicate(at.Index(i), c.Name))
+					}
+				}
+			}
+			seen.Insert(key)
 		}
-		seen.Insert(c)
 		if !s.claims.Has(c.Name) {
-			errs = append(errs, field.NotFound(at.Index(i), c.Name))
+			err := field.NotFound(at.Index(i), c.Name)
+			err.Detail = "must be one of the names in pod.spec.resourceClaims which is empty"
+			if len(s.claims) > 0 {
+				err.Detail = "must be one of the names in pod.spec.resourceClaims: " + strings.Join(sets.List(s.claims), ", ")
+			}
+			errs = append(errs, err)
 		}
 	}
 	return errs
@@ -167,32 +216,56 @@ func (s *specScope) validatePodResources(at *field.Path) field.ErrorList {
 		return nil
 	}
 	at = at.Child("resources")
-	limitsAt, requestsAt := at.Child("limits"), at.Child("requests")
-	errs := podLevelAmounts(r.Limits, limitsAt)
-	errs = append(errs, podLevelAmounts(r.Requests, requestsAt)...)
-	errs = append(errs, requestsWithinLimits(r, limitsAt, requestsAt)...)
-	if len(r.Claims) > 0 {
-		errs = append(errs, field.Forbidden(at.Child("claims"), "may not be set for Resources at pod-level"))
+	if s.spec.OS != nil && s.spec.OS.Name == corev1.Windows {
+		return field.ErrorList{field.Forbidden(at, "may not be set for a windows pod")}
 	}
+	var errs field.ErrorList
+	if r.Claims != nil {
+		errs = append(errs, field.Forbidden(at.Child("claims"), "claims may not be set for Resources at pod-level"))
+	}
+	errs = append(errs, s.validateRequirements(r, validatePodResourceName, at)...)
 	pod := &corev1.Pod{Spec: *s.spec}
 	total := resourcehelper.AggregateContainerRequests(pod, resourcehelper.PodResourcesOptions{})
-	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
+	for _, name := range slices.Sorted(maps.Keys(total)) {
 		sum, request := total[name], r.Requests[name]
-		if sum.Cmp(request) > 0 {
-			errs = append(errs, field.Invalid(requestsAt.Key(string(name)), request.String(),
+		if _, set := r.Requests[name]; set && sum.Cmp(request) > 0 {
+			errs = append(errs, field.Invalid(at.Child("requests").Key(string(name)), request.String(),
 				fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String())))
+		}
+	}
+	limits := resourcehelper.AggregateContainerLimits(pod, resourcehelper.PodResourcesOptions{})
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		sum, limit := limits[name], r.Limits[name]
+		if _, set := r.Limits[name]; set && isHugePages(name) && sum.Cmp(limit) > 0 {
+			errs = append(errs, field.Invalid(at.Child("limits").Key(string(name)), limit.String(),
+				fmt.Sprintf("must be greater than or equal to aggregate container limits of %s", sum.String())))
+		}
+	}
+	return append(errs, containersWithinPod(s.spec, at)...)
+}
+
+// containersWithinPod: no container may have a limit above that of the pod.
+func containersWithinPod(spec *corev1.PodSpec, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range spec.Containers {
+		limits := spec.Containers[i].Resources.Limits
+		for _, name := range slices.Sorted(maps.Keys(limits)) {
+			limit, most := limits[name], spec.Resources.Limits[name]
+			if _, set := spec.Resources.Limits[name]; set && limit.Cmp(most) > 0 {
+				errs = append(errs, field.Invalid(at.Child("containers").Index(i).Key(string(name)).Child("limits"), limit.String(),
+					fmt.Sprintf("must be less than or equal to pod limits of %s", most.String())))
+			}
 		}
 	}
 	return errs
 }
 
-func podLevelAmounts(list corev1.ResourceList, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, name := range slices.Sorted(maps.Keys(list)) {
-		if !resourcehelper.IsSupportedPodLevelResource(name) {
-			errs = append(errs, field.NotSupported(at.Key(string(name)), name, sets.List(resourcehelper.SupportedPodLevelResources())))
-		}
-		errs = append(errs, validateAmount(name, list[name], at.Key(string(name)))...)
+func validatePodResourceName(name corev1.ResourceName, at *field.Path) field.ErrorList {
+	if errs := validateResourceName(name, at); len(errs) > 0 {
+		return errs
 	}
-	return errs
+	if !resourcehelper.IsSupportedPodLevelResource(name) {
+		return field.ErrorList{field.NotSupported(at, name, sets.List(resourcehelper.SupportedPodLevelResources()))}
+	}
+	return nil
 }

@@ -1,8 +1,8 @@
 package core
 
 import (
-	"path"
 	"regexp"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -26,27 +26,25 @@ func (s *specScope) validateSecurity(at *field.Path) field.ErrorList {
 	}
 	scAt := at.Child("securityContext")
 	var errs field.ErrorList
-	for i, group := range sc.SupplementalGroups {
-		errs = append(errs, invalidEach(scAt.Child("supplementalGroups").Index(i), group, utilvalidation.IsValidGroupID(group))...)
-	}
-	errs = append(errs, validateIDs(sc.RunAsUser, sc.RunAsGroup, scAt)...)
 	if g := sc.FSGroup; g != nil {
 		errs = append(errs, invalidEach(scAt.Child("fsGroup"), *g, utilvalidation.IsValidGroupID(*g))...)
 	}
-	if s.spec.HostPID && ptr.Deref(s.spec.ShareProcessNamespace, false) {
-		errs = append(errs, field.Invalid(at.Child("shareProcessNamespace"), *s.spec.ShareProcessNamespace, "ShareProcessNamespace and HostPID cannot both be enabled"))
+	errs = append(errs, validateIDs(sc.RunAsUser, sc.RunAsGroup, scAt)...)
+	for i, group := range sc.SupplementalGroups {
+		errs = append(errs, invalidEach(scAt.Child("supplementalGroups").Index(i), group, utilvalidation.IsValidGroupID(group))...)
 	}
 	errs = append(errs, validateSysctls(sc.Sysctls, s.spec, scAt.Child("sysctls"))...)
 	if p := sc.FSGroupChangePolicy; p != nil {
-		errs = append(errs, oneOf(*p, scAt.Child("fsGroupChangePolicy"), corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
+		errs = append(errs, supported(*p, scAt.Child("fsGroupChangePolicy"), corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
 	}
 	errs = append(errs, validateSeccomp(sc.SeccompProfile, scAt.Child("seccompProfile"))...)
+	errs = append(errs, validateWindowsOptions(sc.WindowsOptions, scAt.Child("windowsOptions"))...)
 	errs = append(errs, validateAppArmor(sc.AppArmorProfile, scAt.Child("appArmorProfile"))...)
 	if p := sc.SupplementalGroupsPolicy; p != nil {
-		errs = append(errs, oneOf(*p, scAt.Child("supplementalGroupsPolicy"), corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
+		errs = append(errs, supported(*p, scAt.Child("supplementalGroupsPolicy"), corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
 	}
 	if p := sc.SELinuxChangePolicy; p != nil {
-		errs = append(errs, oneOf(*p, scAt.Child("seLinuxChangePolicy"), corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive)...)
+		errs = append(errs, supported(*p, scAt.Child("seLinuxChangePolicy"), corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive)...)
 	}
 	return errs
 }
@@ -100,6 +98,12 @@ func validateSeccomp(p *corev1.SeccompProfile, at *field.Path) field.ErrorList {
 		return nil
 	}
 	var errs field.ErrorList
+	if p.Type == "" {
+		errs = append(errs, field.Required(at.Child("type"), "type is required when seccompProfile is set"))
+	} else {
+		errs = append(errs, supported(p.Type, at.Child("type"),
+			corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)...)
+	}
 	fileAt := at.Child("localhostProfile")
 	switch {
 	case p.Type == corev1.SeccompProfileTypeLocalhost && p.LocalhostProfile == nil:
@@ -107,16 +111,7 @@ func validateSeccomp(p *corev1.SeccompProfile, at *field.Path) field.ErrorList {
 	case p.Type == corev1.SeccompProfileTypeLocalhost:
 		errs = append(errs, validateDescendingPath(*p.LocalhostProfile, fileAt)...)
 	case p.LocalhostProfile != nil:
-		errs = append(errs, field.Invalid(fileAt, *p.LocalhostProfile, "can only be set when seccomp type is Localhost"))
-	}
-	switch p.Type {
-	case corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined:
-	case "":
-		errs = append(errs, field.Required(at.Child("type"), "type is required when seccompProfile is set"))
-	default:
-		errs = append(errs, field.NotSupported(at.Child("type"), p.Type, []corev1.SeccompProfileType{
-			corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined,
-		}))
+		errs = append(errs, field.Invalid(fileAt, p, "can only be set when seccomp type is Localhost"))
 	}
 	return errs
 }
@@ -130,13 +125,15 @@ func validateAppArmor(p *corev1.AppArmorProfile, at *field.Path) field.ErrorList
 	var errs field.ErrorList
 	switch p.Type {
 	case corev1.AppArmorProfileTypeLocalhost:
-		switch name := ptr.Deref(p.LocalhostProfile, ""); {
-		case p.LocalhostProfile == nil:
+		name := ptr.Deref(p.LocalhostProfile, "")
+		switch trimmed := strings.TrimSpace(name); {
+		case trimmed != name:
+			errs = append(errs, field.Invalid(fileAt, name, "must not be padded with whitespace"))
+		case name == "":
 			errs = append(errs, field.Required(fileAt, "must be set when AppArmor type is Localhost"))
-		case len(name) > maxProfile:
-			errs = append(errs, field.TooLong(fileAt, name, maxProfile))
-		case name == "" || path.Clean(name) == ".":
-			errs = append(errs, field.Required(fileAt, "must be set when AppArmor type is Localhost"))
+		}
+		if len(name) > maxProfile {
+			errs = append(errs, field.TooLong(fileAt, "", maxProfile))
 		}
 	case corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined:
 		if p.LocalhostProfile != nil {
@@ -159,7 +156,6 @@ func (s *specScope) validateContainerSecurity(sc *corev1.SecurityContext, at *fi
 	errs := validateIDs(sc.RunAsUser, sc.RunAsGroup, at)
 	errs = append(errs, validateProcMount(sc.ProcMount, s.spec.HostUsers, at.Child("procMount"))...)
 	errs = append(errs, validateSeccomp(sc.SeccompProfile, at.Child("seccompProfile"))...)
-	errs = append(errs, validateAppArmor(sc.AppArmorProfile, at.Child("appArmorProfile"))...)
 	if !ptr.Deref(sc.AllowPrivilegeEscalation, true) {
 		if ptr.Deref(sc.Privileged, false) {
 			errs = append(errs, field.Invalid(at, sc, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
@@ -172,18 +168,26 @@ func (s *specScope) validateContainerSecurity(sc *corev1.SecurityContext, at *fi
 			}
 		}
 	}
-	return errs
+	errs = append(errs, validateWindowsOptions(sc.WindowsOptions, at.Child("windowsOptions"))...)
+	return append(errs, validateAppArmor(sc.AppArmorProfile, at.Child("appArmorProfile"))...)
 }
 
 func validateProcMount(p *corev1.ProcMountType, hostUsers *bool, at *field.Path) field.ErrorList {
 	if p == nil {
 		return nil
 	}
-	errs := oneOf(*p, at, corev1.DefaultProcMount, corev1.UnmaskedProcMount)
+	errs := supported(*p, at, corev1.DefaultProcMount, corev1.UnmaskedProcMount)
 	if *p == corev1.UnmaskedProcMount && ptr.Deref(hostUsers, true) {
 		errs = append(errs, field.Invalid(at, *p, "`hostUsers` must be false to use `Unmasked`"))
 	}
 	return errs
+}
+
+func (s *specScope) validateSharedProcesses(at *field.Path) field.ErrorList {
+	if s.spec.HostPID && ptr.Deref(s.spec.ShareProcessNamespace, false) {
+		return field.ErrorList{field.Invalid(at.Child("shareProcessNamespace"), true, "ShareProcessNamespace and HostPID cannot both be enabled")}
+	}
+	return nil
 }
 
 // validateHostUsers refuses user namespaces together with namespaces of the host.
@@ -197,39 +201,15 @@ func (s *specScope) validateHostUsers(at *field.Path) field.ErrorList {
 		errs = append(errs, field.Forbidden(at.Child("hostNetwork"), refused))
 	}
 	if s.spec.HostPID {
-		errs = append(errs, field.Forbidden(at.Child("hostPID"), refused))
+		errs = append(errs, field.Forbidden(at.Child("HostPID"), refused))
 	}
 	if s.spec.HostIPC {
-		errs = append(errs, field.Forbidden(at.Child("hostIPC"), refused))
+		errs = append(errs, field.Forbidden(at.Child("HostIPC"), refused))
 	}
-	for i := range s.spec.Containers {
-		if len(s.spec.Containers[i].VolumeDevices) > 0 {
-			errs = append(errs, field.Forbidden(at.Child("containers").Index(i).Child("volumeDevices"), refused))
+	eachContainer(s.spec, at, func(c *corev1.Container, at *field.Path) {
+		if len(c.VolumeDevices) > 0 {
+			errs = append(errs, field.Forbidden(at.Child("volumeDevices"), refused))
 		}
-	}
-	return errs
-}
-
-func (s *specScope) validateOS(at *field.Path) field.ErrorList {
-	if s.spec.OS == nil {
-		return nil
-	}
-	errs := oneOf(s.spec.OS.Name, at.Child("os", "name"), corev1.Linux, corev1.Windows)
-	sc := s.spec.SecurityContext
-	switch s.spec.OS.Name {
-	case corev1.Linux:
-		if sc != nil && sc.WindowsOptions != nil {
-			errs = append(errs, field.Forbidden(at.Child("securityContext", "windowsOptions"), "windows options cannot be set for a linux pod"))
-		}
-	case corev1.Windows:
-		for _, f := range []struct {
-			name string
-			set  bool
-		}{{"hostPID", s.spec.HostPID}, {"hostIPC", s.spec.HostIPC}, {"hostUsers", s.spec.HostUsers != nil}, {"shareProcessNamespace", s.spec.ShareProcessNamespace != nil}} {
-			if f.set {
-				errs = append(errs, field.Forbidden(at.Child(f.name), "cannot be set for a windows pod"))
-			}
-		}
-	}
+	})
 	return errs
 }

@@ -66,6 +66,14 @@ func oneOf[T ~string](value T, at *field.Path, supported ...T) field.ErrorList {
 	return nil
 }
 
+// supported reports a value outside a closed set.
+func supported[T ~string](value T, at *field.Path, values ...T) field.ErrorList {
+	if !slices.Contains(values, value) {
+		return field.ErrorList{field.NotSupported(at, value, values)}
+	}
+	return nil
+}
+
 func validateNotNegative(value int64, at *field.Path) field.ErrorList {
 	return validation.ValidateNonnegativeField(value, at)
 }

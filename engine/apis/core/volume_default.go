@@ -49,9 +49,6 @@ func defaultProjection(p *corev1.VolumeProjection) {
 	if t := p.ServiceAccountToken; t != nil && t.ExpirationSeconds == nil {
 		t.ExpirationSeconds = ptr.To(int64(60 * 60))
 	}
-	if c := p.PodCertificate; c != nil && c.MaxExpirationSeconds == nil {
-		c.MaxExpirationSeconds = ptr.To(int32(24 * 60 * 60))
-	}
 }
 
 func defaultDownwardItems(items []corev1.DownwardAPIVolumeFile) {

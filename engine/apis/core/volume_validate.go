@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -17,26 +19,44 @@ import (
 
 const fileModeMessage = "must be a number between 0 and 0777 (octal), both inclusive"
 
-// validateVolumes also gathers the volumes for the checks of mounts.
+// validateVolumes also gathers the valid volumes for the checks of mounts.
 func (s *specScope) validateVolumes(at *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	made := s.claimsMade()
 	s.volumes = make(map[string]*corev1.VolumeSource, len(s.spec.Volumes))
 	for i := range s.spec.Volumes {
 		v, volumeAt := &s.spec.Volumes[i], at.Index(i)
-		errs = append(errs, s.validateVolumeSource(&v.VolumeSource, volumeAt)...)
+		bad := s.validateVolumeSource(v, volumeAt)
 		nameAt := volumeAt.Child("name")
-		switch _, dup := s.volumes[v.Name]; {
-		case v.Name == "":
-			errs = append(errs, field.Required(nameAt, ""))
-			continue
-		case dup:
-			errs = append(errs, field.Duplicate(nameAt, v.Name))
-		default:
-			errs = append(errs, ValidateDNS1123Label(v.Name, nameAt)...)
+		if v.Name == "" {
+			bad = append(bad, field.Required(nameAt, ""))
+		} else {
+			bad = append(bad, ValidateDNS1123Label(v.Name, nameAt)...)
 		}
-		s.volumes[v.Name] = &v.VolumeSource
+		if _, dup := s.volumes[v.Name]; dup {
+			bad = append(bad, field.Duplicate(nameAt, v.Name))
+		}
+		if len(bad) == 0 {
+			s.volumes[v.Name] = &v.VolumeSource
+		}
+		errs = append(errs, bad...)
+		if c := v.PersistentVolumeClaim; c != nil && made.Has(c.ClaimName) {
+			errs = append(errs, field.Invalid(volumeAt.Child("persistentVolumeClaim", "claimName"), c.ClaimName,
+				"must not reference a PVC that gets created for an ephemeral volume"))
+		}
 	}
 	return errs
+}
+
+// claimsMade names the claims that the ephemeral volumes of a pod will create.
+func (s *specScope) claimsMade() sets.Set[string] {
+	made := sets.New[string]()
+	for i := range s.spec.Volumes {
+		if v := &s.spec.Volumes[i]; v.Ephemeral != nil && s.podName != "" {
+			made.Insert(s.podName + "-" + v.Name)
+		}
+	}
+	return made
 }
 
 // volumeKind is one of the sources a volume can have: how to tell and to check it.
@@ -46,6 +66,13 @@ type volumeKind struct {
 	check func(at *field.Path) field.ErrorList
 }
 
+// spelled gives the name under which a second source is refused, where upstream
+// spells it in its own way.
+var spelled = map[string]string{"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
+
+// checkedAs is the path under which a source is checked, where it is not its name.
+var checkedAs = map[string]string{"gcePersistentDisk": "persistentDisk"}
+
 func validateOneSource(kinds []volumeKind, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	count := 0
@@ -53,12 +80,10 @@ func validateOneSource(kinds []volumeKind, at *field.Path) field.ErrorList {
 		switch {
 		case !k.set:
 		case count > 0:
-			errs = append(errs, field.Forbidden(at.Child(k.name), "may not specify more than 1 volume type"))
+			errs = append(errs, field.Forbidden(at.Child(alias(spelled, k.name)), "may not specify more than 1 volume type"))
 		default:
 			count++
-			if k.check != nil {
-				errs = append(errs, k.check(at.Child(k.name))...)
-			}
+			errs = append(errs, k.check(at.Child(alias(checkedAs, k.name)))...)
 		}
 	}
 	if count == 0 {
@@ -67,7 +92,16 @@ func validateOneSource(kinds []volumeKind, at *field.Path) field.ErrorList {
 	return errs
 }
 
-func (s *specScope) validateVolumeSource(src *corev1.VolumeSource, at *field.Path) field.ErrorList {
+func alias(names map[string]string, name string) string {
+	if other, ok := names[name]; ok {
+		return other
+	}
+	return name
+}
+
+func (s *specScope) validateVolumeSource(v *corev1.Volume, at *field.Path) field.ErrorList {
+	src := &v.VolumeSource
+	legacy := legacyVolumes(src)
 	kinds := []volumeKind{
 		{"emptyDir", src.EmptyDir != nil, func(at *field.Path) field.ErrorList {
 			if l := src.EmptyDir.SizeLimit; l != nil && l.Sign() < 0 {
@@ -76,18 +110,17 @@ func (s *specScope) validateVolumeSource(src *corev1.VolumeSource, at *field.Pat
 			return nil
 		}},
 		{"hostPath", src.HostPath != nil, func(at *field.Path) field.ErrorList { return validateHostPath(src.HostPath, at) }},
+		legacy["gitRepo"], legacy["gcePersistentDisk"], legacy["awsElasticBlockStore"],
 		{"secret", src.Secret != nil, func(at *field.Path) field.ErrorList {
 			errs := requireString(src.Secret.SecretName, at.Child("secretName"))
 			return append(errs, validateFiles(src.Secret.Items, src.Secret.DefaultMode, at)...)
 		}},
 		{"nfs", src.NFS != nil, func(at *field.Path) field.ErrorList { return validateNFS(src.NFS, at) }},
+		legacy["iscsi"], legacy["glusterfs"], legacy["flocker"],
 		{"persistentVolumeClaim", src.PersistentVolumeClaim != nil, func(at *field.Path) field.ErrorList {
 			return requireString(src.PersistentVolumeClaim.ClaimName, at.Child("claimName"))
 		}},
-		{"configMap", src.ConfigMap != nil, func(at *field.Path) field.ErrorList {
-			errs := requireString(src.ConfigMap.Name, at.Child("name"))
-			return append(errs, validateFiles(src.ConfigMap.Items, src.ConfigMap.DefaultMode, at)...)
-		}},
+		legacy["rbd"], legacy["cinder"], legacy["cephfs"], legacy["quobyte"],
 		{"downwardAPI", src.DownwardAPI != nil, func(at *field.Path) field.ErrorList {
 			errs := validateMode(src.DownwardAPI.DefaultMode, at.Child("defaultMode"))
 			for i := range src.DownwardAPI.Items {
@@ -95,27 +128,55 @@ func (s *specScope) validateVolumeSource(src *corev1.VolumeSource, at *field.Pat
 			}
 			return errs
 		}},
-		{"projected", src.Projected != nil, func(at *field.Path) field.ErrorList { return s.validateProjected(src.Projected, at) }},
-		{"csi", src.CSI != nil, func(at *field.Path) field.ErrorList {
-			errs := ValidateCSIDriverName(src.CSI.Driver, at.Child("driver"))
-			if r := src.CSI.NodePublishSecretRef; r != nil && r.Name == "" {
-				errs = append(errs, field.Required(at.Child("nodePublishSecretRef", "name"), ""))
+		legacy["fc"], legacy["flexVolume"],
+		{"configMap", src.ConfigMap != nil, func(at *field.Path) field.ErrorList {
+			errs := requireString(src.ConfigMap.Name, at.Child("name"))
+			return append(errs, validateFiles(src.ConfigMap.Items, src.ConfigMap.DefaultMode, at)...)
+		}},
+		legacy["azureFile"], legacy["vsphereVolume"], legacy["photonPersistentDisk"], legacy["portworxVolume"], legacy["azureDisk"], legacy["storageos"],
+		{"projected", src.Projected != nil, func(at *field.Path) field.ErrorList { return validateProjected(src.Projected, at) }},
+		legacy["scaleIO"],
+		{"csi", src.CSI != nil, func(at *field.Path) field.ErrorList { return validateCSIVolume(src.CSI, at) }},
+		{"ephemeral", src.Ephemeral != nil, func(sourceAt *field.Path) field.ErrorList {
+			errs := validateEphemeralVolume(src.Ephemeral, sourceAt)
+			if s.podName == "" || v.Name == "" {
+				return errs
+			}
+			claim := s.podName + "-" + v.Name
+			for _, msg := range validation.NameIsDNSSubdomain(claim, false) {
+				errs = append(errs, field.Invalid(at.Child("name"), v.Name, fmt.Sprintf("PVC name %q: %v", claim, msg)))
 			}
 			return errs
 		}},
-		{"ephemeral", src.Ephemeral != nil, func(at *field.Path) field.ErrorList { return validateEphemeralVolume(src.Ephemeral, at) }},
 		{"image", src.Image != nil, func(at *field.Path) field.ErrorList {
 			var errs field.ErrorList
 			if s.pod && src.Image.Reference == "" {
 				errs = append(errs, field.Required(at.Child("reference"), ""))
 			}
-			if p := src.Image.PullPolicy; p != "" {
-				errs = append(errs, oneOf(p, at.Child("pullPolicy"), corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
-			}
-			return errs
+			return append(errs, validatePullPolicy(src.Image.PullPolicy, at.Child("pullPolicy"))...)
 		}},
 	}
-	return validateOneSource(append(kinds, legacyVolumes(src)...), at)
+	errs := validateOneSource(kinds, at)
+	if i := src.ISCSI; i != nil && i.InitiatorName != nil && len(v.Name+":"+i.TargetPortal) > maxISCSIName {
+		errs = append(errs, field.Invalid(at.Child("name"), v.Name, longISCSIName))
+	}
+	return errs
+}
+
+func validatePullPolicy(p corev1.PullPolicy, at *field.Path) field.ErrorList {
+	return oneOf(p, at, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
+}
+
+func validateCSIVolume(c *corev1.CSIVolumeSource, at *field.Path) field.ErrorList {
+	errs := ValidateCSIDriverName(c.Driver, at.Child("driver"))
+	if r := c.NodePublishSecretRef; r != nil {
+		if r.Name == "" {
+			errs = append(errs, field.Required(at.Child("nodePublishSecretRef", "name"), ""))
+		} else {
+			errs = append(errs, invalidEach(at.Child("name"), r.Name, validation.NameIsDNSSubdomain(r.Name, false))...)
+		}
+	}
+	return errs
 }
 
 func requireString(value string, at *field.Path) field.ErrorList {
@@ -194,153 +255,37 @@ func validateDownwardFile(f *corev1.DownwardAPIVolumeFile, at *field.Path) field
 	return append(errs, validateMode(f.Mode, at.Child("mode"))...)
 }
 
-func (s *specScope) validateProjected(p *corev1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
-	errs := validateMode(p.DefaultMode, at.Child("defaultMode"))
-	paths := sets.New[string]()
-	unique := func(p string, at *field.Path) {
-		if p == "" {
-			return
-		}
-		if paths.Has(p) {
-			errs = append(errs, field.Invalid(at, p, "conflicting duplicate paths"))
-		}
-		paths.Insert(p)
-	}
-	for i := range p.Sources {
-		src, srcAt := &p.Sources[i], at.Child("sources").Index(i)
-		errs = append(errs, s.validateProjection(src, srcAt)...)
-		switch {
-		case src.Secret != nil:
-			for _, item := range src.Secret.Items {
-				unique(item.Path, srcAt.Child("secret"))
-			}
-		case src.ConfigMap != nil:
-			for _, item := range src.ConfigMap.Items {
-				unique(item.Path, srcAt.Child("configMap"))
-			}
-		case src.DownwardAPI != nil:
-			for _, item := range src.DownwardAPI.Items {
-				unique(item.Path, srcAt.Child("downwardAPI"))
-			}
-		case src.ServiceAccountToken != nil:
-			unique(src.ServiceAccountToken.Path, srcAt.Child("serviceAccountToken"))
-		case src.ClusterTrustBundle != nil:
-			unique(src.ClusterTrustBundle.Path, srcAt.Child("clusterTrustBundle"))
-		}
-	}
-	return errs
-}
-
-func (s *specScope) validateProjection(src *corev1.VolumeProjection, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	count := 0
-	kind := func(set bool, name string, check func(*field.Path) field.ErrorList) {
-		switch {
-		case !set:
-		case count > 0:
-			errs = append(errs, field.Forbidden(at.Child(name), "may not specify more than 1 volume type"))
-		default:
-			count++
-			errs = append(errs, check(at.Child(name))...)
-		}
-	}
-	kind(src.Secret != nil, "secret", func(at *field.Path) field.ErrorList {
-		return append(requireString(src.Secret.Name, at.Child("name")), validateFiles(src.Secret.Items, nil, at)...)
-	})
-	kind(src.ConfigMap != nil, "configMap", func(at *field.Path) field.ErrorList {
-		return append(requireString(src.ConfigMap.Name, at.Child("name")), validateFiles(src.ConfigMap.Items, nil, at)...)
-	})
-	kind(src.DownwardAPI != nil, "downwardAPI", func(at *field.Path) field.ErrorList {
-		var errs field.ErrorList
-		for i := range src.DownwardAPI.Items {
-			errs = append(errs, validateDownwardFile(&src.DownwardAPI.Items[i], at)...)
-		}
-		return errs
-	})
-	kind(src.ServiceAccountToken != nil, "serviceAccountToken", func(at *field.Path) field.ErrorList {
-		return s.validateTokenProjection(src.ServiceAccountToken, at)
-	})
-	kind(src.ClusterTrustBundle != nil, "clusterTrustBundle", func(at *field.Path) field.ErrorList {
-		return validateTrustProjection(src.ClusterTrustBundle, at)
-	})
-	kind(src.PodCertificate != nil, "podCertificate", func(at *field.Path) field.ErrorList {
-		return validateCertificateProjection(src.PodCertificate, at)
-	})
-	return errs
-}
-
-func (s *specScope) validateTokenProjection(t *corev1.ServiceAccountTokenProjection, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if e := t.ExpirationSeconds; e != nil {
-		if *e < 10*60 {
-			errs = append(errs, field.Invalid(at.Child("expirationSeconds"), *e, "may not specify a duration less than 10 minutes"))
-		}
-		if *e > 1<<32 {
-			errs = append(errs, field.Invalid(at.Child("expirationSeconds"), *e, "may not specify a duration larger than 2^32 seconds"))
-		}
-	}
-	if s.pod && s.spec.ServiceAccountName == "" {
-		errs = append(errs, field.Forbidden(at, "must not be specified when serviceAccountName is not set"))
-	}
-	if t.Path == "" {
-		return append(errs, field.Required(at.Child("path"), ""))
-	}
-	return append(errs, validateFilePath(t.Path, at.Child("path"))...)
-}
-
-func validateTrustProjection(t *corev1.ClusterTrustBundleProjection, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	switch {
-	case t.Name != nil && t.SignerName != nil:
-		errs = append(errs, field.Invalid(at, t, "only one of name and signerName may be used"))
-	case t.Name == nil && t.SignerName == nil:
-		errs = append(errs, field.Required(at, "either name or signerName must be specified"))
-	case t.Name != nil && t.LabelSelector != nil:
-		errs = append(errs, field.Invalid(at.Child("labelSelector"), t.LabelSelector, "labelSelector must be unset if name is specified"))
-	default:
-		errs = append(errs, metavalidation.ValidateLabelSelector(t.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, at.Child("labelSelector"))...)
-	}
-	if t.Path == "" {
-		return append(errs, field.Required(at.Child("path"), ""))
-	}
-	return append(errs, validateFilePath(t.Path, at.Child("path"))...)
-}
-
-var keyTypes = []string{"ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519", "RSA3072", "RSA4096"}
-
-func validateCertificateProjection(c *corev1.PodCertificateProjection, at *field.Path) field.ErrorList {
-	errs := requireString(c.SignerName, at.Child("signerName"))
-	if !slices.Contains(keyTypes, c.KeyType) {
-		errs = append(errs, field.NotSupported(at.Child("keyType"), c.KeyType, keyTypes))
-	}
-	if m := c.MaxExpirationSeconds; m != nil {
-		const least = 3600
-		most := int32(91 * 24 * 3600)
-		if domain, _, _ := strings.Cut(c.SignerName, "/"); domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io") {
-			most = 24 * 3600
-		}
-		switch {
-		case *m < least:
-			errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), *m, fmt.Sprintf("if provided, maxExpirationSeconds must be >= %d", least)))
-		case *m > most:
-			errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), *m, fmt.Sprintf("if provided, maxExpirationSeconds must be <= %d", most)))
-		}
-	}
-	if c.CredentialBundlePath == "" && c.KeyPath == "" && c.CertificateChainPath == "" {
-		errs = append(errs, field.Required(at, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath"))
-	}
-	return errs
-}
-
 func validateEphemeralVolume(e *corev1.EphemeralVolumeSource, at *field.Path) field.ErrorList {
 	t := e.VolumeClaimTemplate
 	if t == nil {
 		return field.ErrorList{field.Required(at.Child("volumeClaimTemplate"), "")}
 	}
-	templateAt := at.Child("volumeClaimTemplate")
-	errs := metavalidation.ValidateLabels(t.Labels, templateAt.Child("metadata", "labels"))
-	errs = append(errs, validation.ValidateAnnotations(t.Annotations, templateAt.Child("metadata", "annotations"))...)
-	return append(errs, ValidateClaimSpec(&t.Spec, templateAt.Child("spec"))...)
+	return ValidateClaimTemplate(t, at.Child("volumeClaimTemplate"))
+}
+
+// ValidateClaimTemplate takes labels and annotations, and no other metadata.
+func ValidateClaimTemplate(t *corev1.PersistentVolumeClaimTemplate, at *field.Path) field.ErrorList {
+	metaAt := at.Child("metadata")
+	errs := validation.ValidateAnnotations(t.Annotations, metaAt.Child("annotations"))
+	errs = append(errs, metavalidation.ValidateLabels(t.Labels, metaAt.Child("labels"))...)
+	errs = append(errs, ValidateTemplateMeta(&t.ObjectMeta, metaAt)...)
+	return append(errs, ValidateClaimSpec(&t.Spec, at.Child("spec"))...)
+}
+
+// ValidateTemplateMeta refuses everything but labels and annotations, in the order
+// in which the type declares it.
+func ValidateTemplateMeta(m *metav1.ObjectMeta, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	v := reflect.ValueOf(*m)
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Name == "Labels" || f.Name == "Annotations" || v.Field(i).IsZero() {
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		errs = append(errs, field.Forbidden(at.Child(name), "cannot be set"))
+	}
+	return errs
 }
 
 const maxDriverName = 63
@@ -352,7 +297,7 @@ func ValidateCSIDriverName(name string, at *field.Path) field.ErrorList {
 	}
 	var errs field.ErrorList
 	if len(name) > maxDriverName {
-		errs = append(errs, field.TooLong(at, name, maxDriverName))
+		errs = append(errs, field.TooLong(at, "", maxDriverName))
 	}
 	return append(errs, invalidEach(at, name, utilvalidation.IsDNS1123Subdomain(strings.ToLower(name)))...)
 }
