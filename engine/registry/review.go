@@ -3,17 +3,13 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -62,6 +58,9 @@ func (s *reviewREST) Create(ctx context.Context, obj runtime.Object, validate re
 	return obj, nil
 }
 
+// errInvalidToken is what is told of a token that nobody knows.
+var errInvalidToken = errors.New("invalid bearer token")
+
 var errNoAuthorizer = errors.New("no authorizer is configured")
 
 func (r *Registry) tokenReview() *reviewREST {
@@ -86,6 +85,9 @@ func (r *Registry) tokenReview() *reviewREST {
 			}
 			response, ok, err := hooks.Tokens.AuthenticateToken(ctx, review.Spec.Token)
 			review.Status = authenticationv1.TokenReviewStatus{Authenticated: ok && response != nil && response.User != nil}
+			if !ok && err == nil {
+				err = errInvalidToken
+			}
 			if err != nil {
 				review.Status.Error = err.Error()
 			}
@@ -117,63 +119,6 @@ func (r *Registry) selfSubjectReview() *reviewREST {
 	}
 }
 
-func (r *Registry) subjectAccessReview() *reviewREST {
-	return &reviewREST{
-		resource: "subjectaccessreviews", singular: "subjectaccessreview",
-		new: func() runtime.Object { return &authorizationv1.SubjectAccessReview{} },
-		answer: func(ctx context.Context, obj runtime.Object) error {
-			review := obj.(*authorizationv1.SubjectAccessReview)
-			if errs := validateSubject(&review.Spec); len(errs) > 0 {
-				return apierrors.NewInvalid(authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview").GroupKind(), "", errs)
-			}
-			return r.access(ctx, subjectOf(&review.Spec), review.Spec.ResourceAttributes, review.Spec.NonResourceAttributes, &review.Status)
-		},
-	}
-}
-
-func (r *Registry) localSubjectAccessReview() *reviewREST {
-	return &reviewREST{
-		resource: "localsubjectaccessreviews", singular: "localsubjectaccessreview", namespaced: true,
-		new: func() runtime.Object { return &authorizationv1.LocalSubjectAccessReview{} },
-		answer: func(ctx context.Context, obj runtime.Object) error {
-			review := obj.(*authorizationv1.LocalSubjectAccessReview)
-			errs := validateSubject(&review.Spec)
-			if review.Spec.NonResourceAttributes != nil {
-				errs = append(errs, field.Invalid(field.NewPath("spec", "nonResourceAttributes"), review.Spec.NonResourceAttributes, "disallowed on this kind of request"))
-			}
-			if len(errs) > 0 {
-				return apierrors.NewInvalid(authorizationv1.SchemeGroupVersion.WithKind("LocalSubjectAccessReview").GroupKind(), "", errs)
-			}
-			namespace := request.NamespaceValue(ctx)
-			if namespace == "" {
-				return apierrors.NewBadRequest(fmt.Sprintf("namespace is required on this type: %v", namespace))
-			}
-			if namespace != review.Spec.ResourceAttributes.Namespace {
-				return apierrors.NewBadRequest(fmt.Sprintf("spec.resourceAttributes.namespace must match namespace: %v", namespace))
-			}
-			return r.access(ctx, subjectOf(&review.Spec), review.Spec.ResourceAttributes, nil, &review.Status)
-		},
-	}
-}
-
-func (r *Registry) selfSubjectAccessReview() *reviewREST {
-	return &reviewREST{
-		resource: "selfsubjectaccessreviews", singular: "selfsubjectaccessreview",
-		new: func() runtime.Object { return &authorizationv1.SelfSubjectAccessReview{} },
-		answer: func(ctx context.Context, obj runtime.Object) error {
-			review := obj.(*authorizationv1.SelfSubjectAccessReview)
-			u, err := callerOf(ctx)
-			if err != nil {
-				return err
-			}
-			if errs := validateAttributes(review.Spec.ResourceAttributes, review.Spec.NonResourceAttributes); len(errs) > 0 {
-				return apierrors.NewInvalid(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview").GroupKind(), "", errs)
-			}
-			return r.access(ctx, u, review.Spec.ResourceAttributes, review.Spec.NonResourceAttributes, &review.Status)
-		},
-	}
-}
-
 func (r *Registry) selfSubjectRulesReview() *reviewREST {
 	return &reviewREST{
 		resource: "selfsubjectrulesreviews", singular: "selfsubjectrulesreview",
@@ -192,80 +137,11 @@ func (r *Registry) selfSubjectRulesReview() *reviewREST {
 				return apierrors.NewInternalError(errNoAuthorizer)
 			}
 			resources, paths, incomplete, err := rules.RulesFor(ctx, u, review.Spec.Namespace)
+			review.Spec = authorizationv1.SelfSubjectRulesReviewSpec{}
 			review.Status = rulesStatus(resources, paths, incomplete, err)
 			return nil
 		},
 	}
-}
-
-// access asks the authorizer about one action of one user.
-func (r *Registry) access(ctx context.Context, u user.Info, resource *authorizationv1.ResourceAttributes,
-	path *authorizationv1.NonResourceAttributes, status *authorizationv1.SubjectAccessReviewStatus,
-) error {
-	authz := r.hooks.Load().Authorizer
-	if authz == nil {
-		return apierrors.NewInternalError(errNoAuthorizer)
-	}
-	decision, reason, err := authz.Authorize(ctx, attributesOf(u, resource, path))
-	*status = authorizationv1.SubjectAccessReviewStatus{
-		Allowed: decision == authorizer.DecisionAllow,
-		Denied:  decision == authorizer.DecisionDeny,
-		Reason:  reason,
-	}
-	if err != nil {
-		status.EvaluationError = err.Error()
-	}
-	return nil
-}
-
-func attributesOf(u user.Info, resource *authorizationv1.ResourceAttributes, path *authorizationv1.NonResourceAttributes) authorizer.Attributes {
-	if resource == nil {
-		return authorizer.AttributesRecord{User: u, Verb: path.Verb, Path: path.Path}
-	}
-	a := authorizer.AttributesRecord{
-		User: u, Verb: resource.Verb, Namespace: resource.Namespace, APIGroup: resource.Group, APIVersion: resource.Version,
-		Resource: resource.Resource, Subresource: resource.Subresource, Name: resource.Name, ResourceRequest: true,
-	}
-	if s := resource.FieldSelector; s != nil && s.RawSelector != "" {
-		selector, err := fields.ParseSelector(s.RawSelector)
-		if a.FieldSelectorParsingErr = err; err == nil {
-			a.FieldSelectorRequirements = selector.Requirements()
-		}
-	}
-	if s := resource.LabelSelector; s != nil && s.RawSelector != "" {
-		selector, err := labels.Parse(s.RawSelector)
-		if a.LabelSelectorParsingErr = err; err == nil {
-			a.LabelSelectorRequirements, _ = selector.Requirements()
-		}
-	}
-	return a
-}
-
-func validateSubject(spec *authorizationv1.SubjectAccessReviewSpec) field.ErrorList {
-	errs := validateAttributes(spec.ResourceAttributes, spec.NonResourceAttributes)
-	if spec.User == "" && len(spec.Groups) == 0 {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "user"), spec.User, "at least one of user or group must be specified"))
-	}
-	return errs
-}
-
-func validateAttributes(resource *authorizationv1.ResourceAttributes, path *authorizationv1.NonResourceAttributes) field.ErrorList {
-	spec := field.NewPath("spec")
-	switch {
-	case resource != nil && path != nil:
-		return field.ErrorList{field.Invalid(spec.Child("nonResourceAttributes"), path, "cannot be specified in combination with resourceAttributes")}
-	case resource == nil && path == nil:
-		return field.ErrorList{field.Invalid(spec.Child("resourceAttributes"), resource, "exactly one of nonResourceAttributes or resourceAttributes must be specified")}
-	}
-	return nil
-}
-
-func subjectOf(spec *authorizationv1.SubjectAccessReviewSpec) user.Info {
-	extra := map[string][]string{}
-	for k, v := range spec.Extra {
-		extra[k] = v
-	}
-	return &user.DefaultInfo{Name: spec.User, Groups: spec.Groups, UID: spec.UID, Extra: extra}
 }
 
 func userInfo(u user.Info) authenticationv1.UserInfo {

@@ -38,10 +38,28 @@ func New(factory informers.SharedInformerFactory) *Authorizer {
 
 // grant is one rule reaching a user, and the binding by which it does.
 type grant struct {
-	rule    *rbacv1.PolicyRule
-	binding string
-	role    rbacv1.RoleRef
-	subject *rbacv1.Subject
+	rule      *rbacv1.PolicyRule
+	binding   string
+	namespace string // of the binding; empty for one of the whole cluster
+	role      rbacv1.RoleRef
+	subject   *rbacv1.Subject
+}
+
+// String names the binding, the role and the subject, in upstream's words.
+func (g *grant) String() string {
+	kind, binding := "ClusterRoleBinding", g.binding
+	if g.namespace != "" {
+		kind, binding = "RoleBinding", g.binding+"/"+g.namespace
+	}
+	subject := g.subject.Name
+	if g.subject.Kind == rbacv1.ServiceAccountKind {
+		namespace := g.subject.Namespace
+		if namespace == "" {
+			namespace = g.namespace
+		}
+		subject += "/" + namespace
+	}
+	return fmt.Sprintf("%s %q of %s %q to %s %q", kind, binding, g.role.Kind, g.role.Name, g.subject.Kind, subject)
 }
 
 // visit calls f for each rule that reaches the user in the namespace (cluster-wide
@@ -54,7 +72,7 @@ func (r *Authorizer) visit(u user.Info, namespace string, f func(*grant, error) 
 	}
 	for _, b := range bindings {
 		subject, ok := appliesTo(u, b.Subjects, "")
-		if ok && !r.visitRole(&grant{binding: "ClusterRoleBinding " + b.Name, role: b.RoleRef, subject: subject}, "", f) {
+		if ok && !r.visitRole(&grant{binding: b.Name, role: b.RoleRef, subject: subject}, "", f) {
 			return
 		}
 	}
@@ -67,7 +85,7 @@ func (r *Authorizer) visit(u user.Info, namespace string, f func(*grant, error) 
 	}
 	for _, b := range local {
 		subject, ok := appliesTo(u, b.Subjects, namespace)
-		if ok && !r.visitRole(&grant{binding: "RoleBinding " + namespace + "/" + b.Name, role: b.RoleRef, subject: subject}, namespace, f) {
+		if ok && !r.visitRole(&grant{binding: b.Name, namespace: namespace, role: b.RoleRef, subject: subject}, namespace, f) {
 			return
 		}
 	}
@@ -123,8 +141,7 @@ func (r *Authorizer) Authorize(_ context.Context, a authorizer.Attributes) (auth
 		return true
 	})
 	if found != nil {
-		return authorizer.DecisionAllow, fmt.Sprintf("RBAC: allowed by %s of %s %q to %s %q",
-			found.binding, found.role.Kind, found.role.Name, found.subject.Kind, found.subject.Name), nil
+		return authorizer.DecisionAllow, "RBAC: allowed by " + found.String(), nil
 	}
 	if len(errs) > 0 {
 		return authorizer.DecisionNoOpinion, fmt.Sprintf("RBAC: %v", utilerrors.NewAggregate(errs)), nil

@@ -2,8 +2,10 @@ package rbac
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -69,21 +71,33 @@ func (g *Guard) Validate(ctx context.Context, a admission.Attributes, _ admissio
 	return nil
 }
 
+// everything is what it takes to use an aggregation rule: what will be collected is
+// not known yet.
+var everything = []rbacv1.PolicyRule{
+	{Verbs: []string{rbacv1.VerbAll}, APIGroups: []string{rbacv1.APIGroupAll}, Resources: []string{rbacv1.ResourceAll}},
+	{Verbs: []string{rbacv1.VerbAll}, NonResourceURLs: []string{rbacv1.NonResourceAll}},
+}
+
 func (g *Guard) clusterRole(ctx context.Context, a admission.Attributes, obj *rbacv1.ClusterRole) error {
-	if old, ok := a.GetOldObject().(*rbacv1.ClusterRole); ok {
-		if equality.Semantic.DeepEqual(old.Rules, obj.Rules) && equality.Semantic.DeepEqual(old.AggregationRule, obj.AggregationRule) {
-			return nil
-		}
+	old, _ := a.GetOldObject().(*rbacv1.ClusterRole)
+	if old != nil && equality.Semantic.DeepEqual(old.Rules, obj.Rules) && equality.Semantic.DeepEqual(old.AggregationRule, obj.AggregationRule) {
+		return nil
 	}
-	rules := obj.Rules
-	if obj.AggregationRule != nil {
-		// What will be aggregated is not known yet, so it takes everything.
-		rules = []rbacv1.PolicyRule{
-			{Verbs: []string{rbacv1.VerbAll}, APIGroups: []string{rbacv1.APIGroupAll}, Resources: []string{rbacv1.ResourceAll}},
-			{Verbs: []string{rbacv1.VerbAll}, NonResourceURLs: []string{rbacv1.NonResourceAll}},
-		}
+	allowed, err := g.may(ctx, a, "escalate", a.GetResource().GroupResource(), a.GetName(), "")
+	if allowed || err != nil {
+		return err
 	}
-	return g.role(ctx, a, rules)
+	if err := g.covered(a, "", obj.Rules); err != nil {
+		return err
+	}
+	if (aggregates(obj) || aggregates(old)) && g.covered(a, "", everything) != nil {
+		return apierrors.NewForbidden(a.GetResource().GroupResource(), a.GetName(), errors.New("must have cluster-admin privileges to use the aggregationRule"))
+	}
+	return nil
+}
+
+func aggregates(role *rbacv1.ClusterRole) bool {
+	return role != nil && role.AggregationRule != nil && len(role.AggregationRule.ClusterRoleSelectors) > 0
 }
 
 func (g *Guard) role(ctx context.Context, a admission.Attributes, rules []rbacv1.PolicyRule) error {
@@ -104,6 +118,9 @@ func (g *Guard) binding(ctx context.Context, a admission.Attributes, ref rbacv1.
 		return err
 	}
 	rules, err := g.rules.RulesOf(ref, namespace)
+	if apierrors.IsNotFound(err) {
+		return apierrors.NewNotFound(a.GetResource().GroupResource(), ref.Name)
+	}
 	if err != nil {
 		return err
 	}
@@ -135,26 +152,40 @@ func (g *Guard) covered(a admission.Attributes, namespace string, rules []rbacv1
 	return apierrors.NewForbidden(a.GetResource().GroupResource(), a.GetName(), reason)
 }
 
-// describe prints rules as upstream's compact form does, one a line.
+// describe prints rules as upstream's compact form does, one a line and sorted; those
+// that differ by their verbs alone are one.
 func describe(rules []rbacv1.PolicyRule) string {
-	var out []byte
+	byTarget := map[string]*rbacv1.PolicyRule{}
 	for i := range rules {
-		r := &rules[i]
-		if i > 0 {
-			out = append(out, '\n')
+		r := rules[i]
+		verbs := r.Verbs
+		r.Verbs = nil
+		target := compact(&r)
+		if len(r.NonResourceURLs) > 0 {
+			target = fmt.Sprint(target, i) // each stands alone
 		}
-		out = append(out, '{')
-		sep := ""
-		for _, part := range []struct {
-			name string
-			list []string
-		}{{"APIGroups", r.APIGroups}, {"Resources", r.Resources}, {"ResourceNames", r.ResourceNames}, {"NonResourceURLs", r.NonResourceURLs}, {"Verbs", r.Verbs}} {
-			if len(part.list) > 0 {
-				out = fmt.Appendf(out, "%s%s:%q", sep, part.name, part.list)
-				sep = ", "
-			}
+		if byTarget[target] == nil {
+			byTarget[target] = &r
 		}
-		out = append(out, '}')
+		byTarget[target].Verbs = append(byTarget[target].Verbs, verbs...)
 	}
-	return string(out)
+	var lines []string
+	for _, r := range byTarget {
+		lines = append(lines, compact(r))
+	}
+	slices.Sort(lines)
+	return strings.Join(slices.Compact(lines), "\n")
+}
+
+func compact(r *rbacv1.PolicyRule) string {
+	var parts []string
+	for _, part := range []struct {
+		name string
+		list []string
+	}{{"APIGroups", r.APIGroups}, {"Resources", r.Resources}, {"NonResourceURLs", r.NonResourceURLs}, {"ResourceNames", r.ResourceNames}, {"Verbs", r.Verbs}} {
+		if len(part.list) > 0 {
+			parts = append(parts, fmt.Sprintf("%s:%q", part.name, part.list))
+		}
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }

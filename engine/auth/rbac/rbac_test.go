@@ -125,7 +125,9 @@ func TestGuard(t *testing.T) {
 	binding := func(ref rbacv1.RoleRef) *rbacv1.RoleBinding {
 		return &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "new"}, RoleRef: ref}
 	}
-	aggregated := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "new"}, AggregationRule: &rbacv1.AggregationRule{}}
+	aggregated := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "new"}, AggregationRule: &rbacv1.AggregationRule{
+		ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}}}}
+	loosened := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "new"}}
 	master := &user.DefaultInfo{Name: "root", Groups: []string{"system:masters"}}
 	for name, tc := range map[string]struct {
 		user     user.Info
@@ -139,6 +141,7 @@ func TestGuard(t *testing.T) {
 		"may escalate":           {user: gil, obj: role(rule("*", "*", "*")), resource: "roles"},
 		"master":                 {user: master, obj: aggregated, resource: "clusterroles"},
 		"aggregation":            {user: ann, obj: aggregated, resource: "clusterroles", refused: true},
+		"no longer aggregated":   {user: ann, obj: loosened, old: aggregated, resource: "clusterroles", refused: true},
 		"bind what is held":      {user: ann, obj: binding(bindTo("ClusterRole", "reader")), resource: "rolebindings"},
 		"bind what is not held":  {user: bot, obj: binding(bindTo("ClusterRole", "reader")), resource: "rolebindings", refused: true},
 		"may bind":               {user: gil, obj: binding(bindTo("ClusterRole", "none")), resource: "rolebindings"},
@@ -154,6 +157,38 @@ func TestGuard(t *testing.T) {
 		err := g.Validate(context.Background(), a, nil)
 		if (err != nil) != tc.refused || (err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err)) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWhatIsMissingIsToldShortly(t *testing.T) {
+	one := func(verb, group, resource string, names ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{Verbs: []string{verb}, APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: names}
+	}
+	got := describe([]rbacv1.PolicyRule{
+		one("get", "apps", "pods", "a"), one("delete", "apps", "pods", "a"), one("get", "", "pods"), one("get", "apps", "pods", "b"),
+		{Verbs: []string{"get"}, NonResourceURLs: []string{"/x"}}, {Verbs: []string{"put"}, NonResourceURLs: []string{"/x"}},
+	})
+	want := `{APIGroups:[""], Resources:["pods"], Verbs:["get"]}
+{APIGroups:["apps"], Resources:["pods"], ResourceNames:["a"], Verbs:["get" "delete"]}
+{APIGroups:["apps"], Resources:["pods"], ResourceNames:["b"], Verbs:["get"]}
+{NonResourceURLs:["/x"], Verbs:["get"]}
+{NonResourceURLs:["/x"], Verbs:["put"]}`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestTheReasonNamesBindingRoleAndSubject(t *testing.T) {
+	for want, g := range map[string]*grant{
+		`ClusterRoleBinding "all" of ClusterRole "reader" to Group "dev"`: {binding: "all", role: bindTo("ClusterRole", "reader"), subject: &rbacv1.Subject{Kind: "Group", Name: "dev"}},
+		`RoleBinding "some/ns" of Role "reader" to ServiceAccount "bot/ns"`: {
+			binding: "some", namespace: "ns", role: bindTo("Role", "reader"), subject: &rbacv1.Subject{Kind: "ServiceAccount", Name: "bot"}},
+		`ClusterRoleBinding "all" of ClusterRole "reader" to ServiceAccount "bot/other"`: {
+			binding: "all", role: bindTo("ClusterRole", "reader"), subject: &rbacv1.Subject{Kind: "ServiceAccount", Name: "bot", Namespace: "other"}},
+	} {
+		if got := g.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	jwtid "k8s.io/apiserver/pkg/authentication/token/jwt"
+	"k8s.io/apiserver/pkg/warning"
 )
 
 const (
@@ -56,10 +57,11 @@ func (s *Service) Issue(ctx context.Context, namespace, name string, req *authen
 		return nil, apierrors.NewInvalid(tokenRequestKind, "", errs)
 	}
 	if uid := out.UID; uid != "" && uid != account.UID {
-		return nil, apierrors.NewConflict(tokenRequestKindResource, name,
+		return nil, apierrors.NewConflict(tokenRequestKindAsResource, name,
 			fmt.Errorf("the UID in the token request (%s) does not match the UID of the service account (%s)", uid, account.UID))
 	}
-	out.Name, out.Namespace = account.Name, account.Namespace
+	out.Name, out.Namespace, out.UID = account.Name, account.Namespace, account.UID
+	out.CreationTimestamp = metav1.NewTime(s.cfg.Now())
 	if len(out.Spec.Audiences) == 0 {
 		out.Spec.Audiences = slices.Clone(s.cfg.Audiences)
 	}
@@ -73,7 +75,8 @@ func (s *Service) Issue(ctx context.Context, namespace, name string, req *authen
 	return out, nil
 }
 
-var tokenRequestKindResource = schema.GroupResource{Resource: "serviceaccounts/token"}
+// tokenRequestKindAsResource stands where a resource is wanted, as upstream has it.
+var tokenRequestKindAsResource = schema.GroupResource{Group: authenticationv1.GroupName, Resource: "TokenRequest"}
 
 func validate(req *authenticationv1.TokenRequest) field.ErrorList {
 	var errs field.ErrorList
@@ -83,7 +86,11 @@ func validate(req *authenticationv1.TokenRequest) field.ErrorList {
 		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration less than 10 minutes"))
 	}
 	if seconds > maxSeconds {
-		errs = append(errs, field.TooLong(path, "", 32))
+		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration larger than 2^32 seconds"))
+	}
+	if len(req.Spec.Attestations) > 0 {
+		return field.ErrorList{field.Invalid(field.NewPath("spec", "attestations"), req.Spec.Attestations,
+			"attestations may only be specified with a webhook bound object reference")}
 	}
 	return errs
 }
@@ -115,7 +122,7 @@ func (s *Service) bind(ctx context.Context, account *corev1.ServiceAccount, to *
 		claims.Node = &ref{Name: node.Name, UID: string(node.UID)}
 		return claims, sameUID("Node", to, node.UID)
 	default:
-		return claims, apierrors.NewBadRequest(fmt.Sprintf("cannot bind token for serviceaccount %q to object of type %s", account.Name, kind))
+		return claims, apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s", kind))
 	}
 }
 
@@ -141,15 +148,19 @@ func sameUID(kind string, to *authenticationv1.BoundObjectReference, uid types.U
 	if to.UID == "" || to.UID == uid {
 		return nil
 	}
-	return apierrors.NewConflict(schema.GroupResource{Group: kind, Resource: to.Name}, to.Name,
+	return apierrors.NewConflict(schema.GroupResource{Resource: kind}, to.Name,
 		fmt.Errorf("the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", to.UID))
 }
 
 // fill signs the token and sets the status.
 func (s *Service) fill(ctx context.Context, account *corev1.ServiceAccount, kube kubernetesClaims, out *authenticationv1.TokenRequest) error {
 	now := s.cfg.Now()
-	life := min(time.Duration(*out.Spec.ExpirationSeconds)*time.Second, s.cfg.MaxLife)
-	*out.Spec.ExpirationSeconds = int64(life / time.Second)
+	life := time.Duration(*out.Spec.ExpirationSeconds) * time.Second
+	if longest := s.cfg.MaxLife; longest > 0 && life > longest {
+		warning.AddWarning(ctx, "", fmt.Sprintf("requested expiration of %d seconds shortened to %d seconds", *out.Spec.ExpirationSeconds, int64(longest.Seconds())))
+		life = longest
+		*out.Spec.ExpirationSeconds = int64(life / time.Second)
+	}
 	said := now.Add(life)
 	if *out.Spec.ExpirationSeconds == projectedSeconds && slices.Equal(out.Spec.Audiences, s.cfg.Audiences) && kube.Pod != nil {
 		kube.WarnAfter = jwt.NewNumericDate(said)

@@ -16,10 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/endpoints/request"
 )
-
-// DefaultMaxLife is the longest a token may live when Config.MaxLife is unset.
-const DefaultMaxLife = 365 * 24 * time.Hour
 
 var (
 	serviceAccounts = corev1.SchemeGroupVersion.WithResource("serviceaccounts")
@@ -46,7 +44,8 @@ type Config struct {
 	Retired []*ecdsa.PublicKey
 	// Objects answers whether what a token is bound to still exists.
 	Objects Getter
-	// MaxLife bounds the expiry a client may ask for.
+	// MaxLife bounds the expiry a client may ask for; zero leaves it to the API's
+	// bound of 2^32 seconds.
 	MaxLife time.Duration
 	// Now defaults to time.Now.
 	Now func() time.Time
@@ -67,9 +66,6 @@ func New(cfg Config) (*Service, error) {
 	}
 	if len(cfg.Audiences) == 0 {
 		cfg.Audiences = []string{cfg.Issuer}
-	}
-	if cfg.MaxLife == 0 {
-		cfg.MaxLife = DefaultMaxLife
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -108,6 +104,10 @@ func keyID(key *ecdsa.PublicKey) (string, error) {
 
 func get[T runtime.Object](ctx context.Context, s *Service, gvr schema.GroupVersionResource, namespace, name string) (T, error) {
 	var none T
+	// Errors name the resource of the request, which is the service account's token.
+	ctx = request.WithRequestInfo(ctx, &request.RequestInfo{
+		IsResourceRequest: true, Verb: "get", APIGroup: gvr.Group, APIVersion: gvr.Version, Resource: gvr.Resource, Namespace: namespace, Name: name,
+	})
 	obj, err := s.cfg.Objects.Get(ctx, gvr, namespace, name)
 	if err != nil {
 		return none, err
