@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"hash/crc32"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -14,7 +13,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/pintle-io/pintle/store/storetest/crashfs"
 )
 
 var (
@@ -34,19 +34,6 @@ func seedFor(t *testing.T) *rand.Rand {
 		}
 	})
 	return rand.New(rand.NewPCG(seed, 0))
-}
-
-// crashFS is a file system in memory on which the power fails just before chosen
-// operations: fail is called with their numbers, from 0, by whoever is about to do
-// one, and may take a clone.
-func crashFS(mem *vfs.MemFS, fail func(op int64)) vfs.FS {
-	var ops atomic.Int64
-	return errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-			fail(ops.Add(1) - 1)
-		}
-		return nil
-	}))
 }
 
 // sealed makes a value that shows if any of it is wrong. Its first byte is one of
@@ -227,7 +214,7 @@ func TestPowerLossAtFirstStart(t *testing.T) {
 	// live runs the first life of a store. point is called before each operation.
 	live := func(mem *vfs.MemFS, point func(op int64, acked *acks)) {
 		acked := &acks{revs: make([][]int64, 1)}
-		db, err := Open("data", Options{FS: crashFS(mem, func(op int64) { point(op, acked) })})
+		db, err := Open("data", Options{FS: crashfs.Watch(mem, func(op int64) { point(op, acked) })})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,35 +271,22 @@ func TestPowerLossAnywhere(t *testing.T) {
 
 func powerLossAnywhere(t *testing.T, percent int, rng *rand.Rand) {
 	const writers = 16
-	type crash struct {
-		clone  *vfs.MemFS
+	type known struct {
 		acked  [][]int64
 		copied string
 	}
 	mem, acked := vfs.NewCrashableMem(), &acks{revs: make([][]int64, writers)}
-	crashes := make(chan crash)
-	var next atomic.Int64
 	var copied atomic.Pointer[string]
-	next.Store(100)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	db := openTest(t, Options{MemTableBytes: 64 << 10, FS: crashFS(mem, func(op int64) {
-		due := next.Load()
-		if op < due || ctx.Err() != nil || !next.CompareAndSwap(due, math.MaxInt64) {
-			return
-		}
-		c := crash{acked: acked.copy()}
+	fs, crashes := crashfs.Anywhere(ctx, mem, crashfs.Config{Percent: percent, RNG: rng, Between: 600}, func() known {
+		k := known{acked: acked.copy()}
 		if name := copied.Load(); name != nil {
-			c.copied = *name
+			k.copied = *name
 		}
-		c.clone = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
-		jump := 1 + rng.Int64N(600)
-		select {
-		case crashes <- c:
-		case <-ctx.Done():
-		}
-		next.Store(op + jump)
-	})})
+		return k
+	})
+	db := openTest(t, Options{MemTableBytes: 64 << 10, FS: fs})
 	var work sync.WaitGroup
 	loop := func(do func(i int) error) {
 		work.Go(func() {
@@ -365,7 +339,7 @@ func powerLossAnywhere(t *testing.T, percent int, rng *rand.Rand) {
 	})
 	for i := range *crashClones {
 		c := <-crashes
-		checkTrios(t, c.clone, c.acked, c.copied)
+		checkTrios(t, c.Clone, c.Known.acked, c.Known.copied)
 		if t.Failed() {
 			t.Fatalf("crash %d", i)
 		}
