@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -82,8 +83,8 @@ const fruitSwagger = `{
 	}
 }`
 
-// frontProxyFile writes a client certificate with its key.
-func frontProxyFile(t *testing.T, name string) string {
+// frontProxy is a client certificate with its key, which is its own authority.
+func frontProxy(t *testing.T, name string) apiserver.FrontProxy {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -102,13 +103,13 @@ func frontProxyFile(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER})...)
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	data := append(bytes.Clone(cert), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER})...)
 	file := filepath.Join(t.TempDir(), "front-proxy.pem")
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return file
+	return apiserver.FrontProxy{File: file, Name: name, CA: cert}
 }
 
 // An extension server is reached over TLS, is told who asks, and is in discovery
@@ -126,7 +127,7 @@ func TestAggregation(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := start(t, func(_ *registry.Config, cfg *apiserver.Config) {
-		cfg.FrontProxy = apiserver.FrontProxy{File: frontProxyFile(t, "proxy"), Name: "proxy", CA: []byte("authority")}
+		cfg.FrontProxy = frontProxy(t, "proxy")
 		cfg.OpenAPI = docs
 	})
 	aggregator := aggregatorclient.NewForConfigOrDie(e.rest).ApiregistrationV1().APIServices()
