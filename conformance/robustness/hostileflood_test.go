@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,14 @@ func (s *siege) connect(t *testing.T, protocol string) (*tls.Conn, error) {
 	cfg = cfg.Clone()
 	cfg.NextProtos = []string{protocol}
 	return tls.DialWithDialer(newDialer(), "tcp", s.address(), cfg)
+}
+
+// many10 is n, and ten times as many in the long run.
+func many10(n int) int {
+	if os.Getenv("PINTLE_SIEGE") != "" {
+		return 10 * n
+	}
+	return n
 }
 
 // closing ends connections with the test.
@@ -210,14 +219,14 @@ func (s *siege) abuse(t *testing.T, do func(f *http2.Framer) error) {
 	_ = do(f)
 }
 
-// Ten thousand watches by one client: each sees the change, memory stays within
+// A thousand watches by one client, ten thousand in the long run: each sees the change, memory stays within
 // bounds, and once they are gone so is what they took.
-func TestTenThousandWatches(t *testing.T) {
-	const watches = 10_000
+func TestManyWatches(t *testing.T) {
+	watches := int64(many10(1000))
 	s := besiege(t)
 	idle := s.goroutines(t)
 	at := s.memory(t, "RssAnon")
-	s.under(t, bounds{memory: 2000, latency: 15 * time.Second}, func(t *testing.T) {
+	s.under(t, bounds{memory: 1500, latency: 10 * time.Second}, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var open, told atomic.Int64
@@ -247,7 +256,7 @@ func TestTenThousandWatches(t *testing.T) {
 	s.http.CloseIdleConnections()
 	eventually(t, time.Minute, "the goroutines of the watches to end", func(context.Context) (bool, string) {
 		n := s.goroutines(t)
-		return n < idle+200, fmt.Sprintf("%d, before %d", n, idle)
+		return n < idle+300, fmt.Sprintf("%d, before %d", n, idle)
 	})
 	t.Logf("afterwards %d MiB anonymous (before %d), %d goroutines (before %d)", s.memory(t, "RssAnon"), at, s.goroutines(t), idle)
 }
@@ -330,7 +339,7 @@ func TestWatchersThatNeverRead(t *testing.T) {
 // Many lists of a large collection at once, in every form.
 func TestListsAtOnce(t *testing.T) {
 	s := besiege(t)
-	fill(t, s, 5000)
+	fill(t, s, many10(1000))
 	for name, accept := range map[string]string{
 		"JSON":     asJSON,
 		"YAML":     asYAML,
@@ -352,8 +361,8 @@ func TestListsAtOnce(t *testing.T) {
 						}
 						n, _ := codes.LoadOrStore(a.code, &atomic.Int64{})
 						n.(*atomic.Int64).Add(1)
-						if a.code != http.StatusOK {
-							a.refused(t, http.StatusTooManyRequests)
+						if a.code != http.StatusOK && a.code != http.StatusTooManyRequests {
+							t.Errorf("answered %d %.300s", a.code, a.body)
 						}
 					})
 				}

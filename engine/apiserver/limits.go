@@ -28,6 +28,7 @@ const (
 // chain: the handler that it returns is given to upstream's chain as the innermost.
 func limit(cfg *Config) func(inner http.Handler, c *genericapiserver.Config) http.Handler {
 	bodies := &guard.Bodies{Limit: maxBody, Types: goTypes(cfg), Codecs: cfg.Registry.Codecs()}
+	lists := guard.NewLists(cfg.Registry.Codecs())
 	var connections *guard.Connections
 	if cfg.Listener != nil {
 		connections = guard.NewConnections(cfg.Listener, connectionLimit(), maxStrangers)
@@ -36,7 +37,7 @@ func limit(cfg *Config) func(inner http.Handler, c *genericapiserver.Config) htt
 	cfg.Admission = guard.Metadata{Next: cfg.Admission}
 	return func(inner http.Handler, c *genericapiserver.Config) http.Handler {
 		streams := &guard.Streams{Limit: maxStreams, LongRunning: c.LongRunningFunc, Codecs: cfg.Registry.Codecs()}
-		handler := streams.Wrap(bodies.Wrap(inner))
+		handler := streams.Wrap(lists.Wrap(bodies.Wrap(inner)))
 		if connections != nil {
 			handler = connections.Wrap(handler)
 		}
