@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var flips = flag.Int("crash.flips", 200, "damage so many `FILES` in TestDamageIsNoticed, per state of the store")
+var flips = flag.Int("crash.flips", 100, "damage so many `FILES` in TestDamageIsNoticed, per state of the store")
 
 // Damage to any byte of any file, and any file cut short, is either refused with an
 // error, at the start or when it is read, or changes nothing.
