@@ -27,7 +27,7 @@ type Encryption struct {
 	Prefixes []string
 	// KeysInUse names keys besides those of the store that must be kept, by the
 	// snapshots for example.
-	KeysInUse func() []string
+	KeysInUse func() ([]string, error)
 }
 
 // KeyError says that values cannot be read with the key file that is there.
@@ -195,9 +195,14 @@ func (s *Store) rewrite(ctx context.Context) (int, error) {
 	for id := range unreadable {
 		needed = append(needed, id)
 	}
-	keep := needed
+	keep := slices.Clone(needed)
 	if s.crypt.cfg.KeysInUse != nil {
-		keep = append(keep, s.crypt.cfg.KeysInUse()...)
+		used, err := s.crypt.cfg.KeysInUse()
+		if err != nil {
+			s.log.Warn("old encryption keys kept: it is not known what needs them", "err", err)
+			used = s.crypt.keys.IDs()
+		}
+		keep = append(keep, used...)
 	}
 	// First the store stops to ask for the old keys, then they go.
 	if err := s.noteKeys(append(needed, s.crypt.keys.Primary())); err != nil {

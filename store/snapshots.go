@@ -13,8 +13,8 @@ const (
 	snapshotMaxIdle = time.Minute
 )
 
-// snapshot is the index as it was in [from, to].
-type snapshot struct {
+// keptState is the index as it was in [from, to].
+type keptState struct {
 	from, to int64
 	tree     *tree
 	used     time.Time
@@ -22,7 +22,7 @@ type snapshot struct {
 
 // snapshots keeps the states that lists go on from: those of continue tokens and
 // exact revisions. Guarded by Resource.mu.
-type snapshots struct{ kept []*snapshot }
+type snapshots struct{ kept []*keptState }
 
 // sealAt ends the validity of the snapshot of the newest state, before the
 // event of revision rev.
@@ -48,7 +48,7 @@ func (s *snapshots) add(from, to int64, t *tree) {
 	if len(s.kept) >= maxSnapshots {
 		s.kept = slices.Delete(s.kept, 0, 1)
 	}
-	snap := &snapshot{from: from, to: to, tree: t, used: now}
+	snap := &keptState{from: from, to: to, tree: t, used: now}
 	at := len(s.kept)
 	// The newest state, if kept, stays last: sealAt looks there.
 	if at > 0 && to != math.MaxInt64 && s.kept[at-1].to == math.MaxInt64 {
@@ -60,7 +60,7 @@ func (s *snapshots) add(from, to int64, t *tree) {
 // trim drops the snapshots nobody has used for a while, except the newest state,
 // which costs nothing.
 func (s *snapshots) trim(now time.Time) {
-	s.kept = slices.DeleteFunc(s.kept, func(snap *snapshot) bool {
+	s.kept = slices.DeleteFunc(s.kept, func(snap *keptState) bool {
 		return now.Sub(snap.used) > snapshotMaxIdle && snap.to != math.MaxInt64
 	})
 }

@@ -15,11 +15,13 @@ import (
 	"k8s.io/apiserver/pkg/storage/feature"
 
 	"github.com/pintle-io/pintle/store/kv"
+	"github.com/pintle-io/pintle/store/snapshot"
 )
 
 // Store is an open database. Safe for concurrent use.
 type Store struct {
 	opts Options
+	dir  string
 	log  *slog.Logger
 	kv   *kv.DB
 	// crypt is nil without Options.Encryption.
@@ -52,9 +54,15 @@ var reportProgress sync.Once
 // Close ends.
 func Open(dir string, opts Options) (*Store, error) {
 	opts.setDefaults()
-	s := &Store{opts: opts, log: opts.Logger}
+	s := &Store{opts: opts, dir: dir, log: opts.Logger}
 	s.routes.Store(&map[string][]*Resource{})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if opts.FS == nil {
+		if err := snapshot.Complete(dir); err != nil {
+			s.cancel()
+			return nil, err
+		}
+	}
 	db, err := kv.Open(dir, kv.Options{
 		FS: opts.FS, Logger: opts.Logger, Publish: s.publish, Heads: s.head,
 		HistoryBytes: opts.HistoryBytes, HistoryAge: opts.HistoryAge,

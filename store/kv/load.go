@@ -12,13 +12,18 @@ import (
 // Load makes a store in dir, which must not hold one, of the newest state of
 // another: entries in any order, as of revision. There is no history; what the
 // clients of the other store know of it expires. A crash leaves a directory that is
-// to be removed.
-func Load(dir string, opts Options, revision int64, entries iter.Seq2[Entry, error]) error {
+// to be removed. notes are kept as by SetNote.
+func Load(dir string, opts Options, revision int64, entries iter.Seq2[Entry, error], notes map[string]string) error {
 	db, err := Open(dir, opts)
 	if err != nil {
 		return err
 	}
 	err = db.shield(func() error { return db.load(revision, entries) })
+	for name, value := range notes {
+		if err == nil {
+			err = db.SetNote(name, []byte(value))
+		}
+	}
 	return errors.Join(err, db.Close())
 }
 
