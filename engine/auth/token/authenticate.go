@@ -27,7 +27,11 @@ var errInvalidated = errors.New("service account token has been invalidated")
 // AuthenticateToken implements authenticator.Token. A token of another issuer is
 // no error: another authenticator may know it.
 func (s *Service) AuthenticateToken(ctx context.Context, data string) (*authenticator.Response, bool, error) {
-	if issuer, ok := issuerOf(data); !ok || issuer != s.cfg.Issuer {
+	switch issuer, _ := issuerOf(data); issuer {
+	case s.cfg.Issuer:
+	case legacyIssuer:
+		return s.authenticateLegacy(ctx, data)
+	default:
 		return nil, false, nil
 	}
 	public, private, err := s.verify(data)

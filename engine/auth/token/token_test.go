@@ -221,3 +221,27 @@ func TestDiscoveryLetsOthersVerify(t *testing.T) {
 		t.Error(rec.Body.String())
 	}
 }
+
+// TestLegacyTokens: a token in a secret is good while the secret holds it.
+func TestLegacyTokens(t *testing.T) {
+	f := newFixture(t)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "robot", UID: "robot-uid"}}
+	text, err := f.IssueLegacy(account, "kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "kept"}, Data: map[string][]byte{"token": []byte(text)}}
+	f.objects["serviceaccounts/robot"], f.objects["secrets/kept"] = account, secret
+	answer, ok, err := f.AuthenticateToken(t.Context(), text)
+	if err != nil || !ok || answer.User.GetName() != "system:serviceaccount:ns:robot" {
+		t.Fatalf("%+v %v %v", answer, ok, err)
+	}
+	secret.Labels = map[string]string{"kubernetes.io/legacy-token-invalid-since": "2030-01-01"}
+	if _, ok, err := f.AuthenticateToken(t.Context(), text); ok || err == nil {
+		t.Error("a token that was marked invalid is taken")
+	}
+	secret.Labels, secret.Data = nil, map[string][]byte{"token": []byte("another")}
+	if _, ok, err := f.AuthenticateToken(t.Context(), text); ok || err == nil {
+		t.Error("a token that its secret does not hold is taken")
+	}
+}

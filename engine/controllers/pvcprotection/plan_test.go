@@ -60,3 +60,30 @@ func TestPlan(t *testing.T) {
 		})
 	}
 }
+
+// TestUnused: the condition follows the pods that use the claim, once each way.
+func TestUnused(t *testing.T) {
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c", Finalizers: []string{pvcprotection.Finalizer}}}
+	claim.Status.Phase = corev1.ClaimBound
+	user := pod("ns", "", corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c"}})
+	ended := user.DeepCopy()
+	ended.Status.Phase = corev1.PodFailed
+	for _, step := range []struct {
+		pods []*corev1.Pod
+		want corev1.ConditionStatus
+	}{{nil, corev1.ConditionTrue}, {[]*corev1.Pod{user}, corev1.ConditionFalse}, {[]*corev1.Pod{ended}, corev1.ConditionTrue}} {
+		o := pvcprotection.Observed{Claim: claim, Pods: step.pods}
+		actions := pvcprotection.Plan(o).Actions
+		if len(actions) != 1 {
+			t.Fatalf("%+v, want one update", actions)
+		}
+		claim = actions[0].(reconcile.UpdateStatus).Object.(*corev1.PersistentVolumeClaim)
+		if got := claim.Status.Conditions; len(got) != 1 || got[0].Status != step.want || got[0].Type != corev1.PersistentVolumeClaimUnused {
+			t.Errorf("%+v, want %s", got, step.want)
+		}
+		o.Claim = claim
+		if again := pvcprotection.Plan(o).Actions; len(again) != 0 {
+			t.Errorf("written again: %+v", again)
+		}
+	}
+}
