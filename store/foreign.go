@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"sync"
 	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +16,8 @@ import (
 type foreign struct {
 	// read is the entry as it was last decoded, nil before.
 	read atomic.Pointer[entry]
+	// asking is held while lists and watches decode, so that one does for all.
+	asking sync.Mutex
 }
 
 // isForeign looks at stored bytes.
@@ -44,23 +47,33 @@ func (r *Resource) readable(e *entry) *entry {
 	if read := e.foreign.read.Load(); read != nil {
 		return read
 	}
+	e.foreign.asking.Lock()
+	defer e.foreign.asking.Unlock()
+	if read := e.foreign.read.Load(); read != nil {
+		return read
+	}
 	return r.fresh(e)
 }
 
-// fresh returns e decoded now: who asks for one object gets what is made of it today.
-// Failures are not kept.
+// fresh returns e decoded now: who asks for one object gets what is made of it today,
+// also if it was written in another version than it is stored in. Failures are not
+// kept.
 func (r *Resource) fresh(e *entry) *entry {
-	if e == nil || e.foreign == nil {
+	if e == nil || e.err != nil || !r.isForeign(e.data) {
 		return e
 	}
 	read := &entry{key: e.key, head: e.head, data: e.data, stale: e.stale}
-	if read.obj, read.err = r.decode(e.data); read.err == nil {
+	if read.obj, read.err = r.decode(e.data); read.err != nil {
+		read.err = &corruptError{what: "object not decodable", err: read.err}
+	} else {
 		read.err = r.versioner.UpdateObject(read.obj, uint64(e.head.ModRev))
 	}
 	if read.err != nil {
 		read.obj = nil
 		return read
 	}
-	e.foreign.read.Store(read)
+	if e.foreign != nil {
+		e.foreign.read.Store(read)
+	}
 	return read
 }

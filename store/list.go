@@ -110,7 +110,8 @@ func (r *Resource) fillPage(state *tree, key, start string, opts storage.ListOpt
 		if !ok {
 			return page{}, nil
 		}
-		if err := sink.add(r.readable(e), &opts.Predicate); err != nil {
+		e = r.readable(e)
+		if err := sink.add(e, &opts.Predicate); err != nil {
 			failures.add(e, err)
 		}
 		return page{lastKey: key}, failures.err()
@@ -127,7 +128,8 @@ func (r *Resource) fillPage(state *tree, key, start string, opts storage.ListOpt
 			return counting
 		}
 		p.lastKey = e.key
-		if err := sink.add(r.readable(e), &opts.Predicate); err != nil {
+		e = r.readable(e)
+		if err := sink.add(e, &opts.Predicate); err != nil {
 			return failures.add(e, err)
 		}
 		return true
