@@ -77,6 +77,13 @@ func runKubectl(c *cli.Context) error {
 	}
 	streams := genericiooptions.IOStreams{In: c.App.Reader, Out: c.App.Writer, ErrOut: c.App.ErrWriter}
 	args := append([]string{c.Command.Name}, c.Args().Slice()...)
+	if c.Command.Name != "logs" { // there, -f follows
+		in, err := checkManifests(args, streams.In)
+		if err != nil {
+			return cli.Exit("pintle "+c.Command.Name+": "+err.Error(), 1)
+		}
+		streams.In = in
+	}
 	root := kubectl.NewDefaultKubectlCommandWithArgs(kubectl.KubectlOptions{
 		PluginHandler: kubectl.NewDefaultPluginHandler([]string{"kubectl"}),
 		Arguments:     append([]string{"kubectl"}, args...),

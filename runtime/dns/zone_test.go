@@ -69,7 +69,7 @@ func someCluster() []runtime.Object {
 }
 
 // newServer is a Server over a fake API, its informers synced.
-func newServer(t *testing.T, resolvConf string) *Server {
+func newServer(t testing.TB, resolvConf string) *Server {
 	t.Helper()
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(someCluster()...), 0)
 	s, err := New(Config{

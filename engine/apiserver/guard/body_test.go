@@ -3,7 +3,6 @@ package guard
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
 )
 
 var pods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
@@ -38,7 +38,7 @@ func answered(t *testing.T, w *httptest.ResponseRecorder) metav1.Status {
 	t.Helper()
 	var status metav1.Status
 	if w.Code >= 300 {
-		if err := json.Unmarshal(w.Body.Bytes(), &status); err != nil {
+		if err := yaml.Unmarshal(w.Body.Bytes(), &status); err != nil {
 			t.Fatalf("%d %s: %v", w.Code, w.Body, err)
 		}
 	}
