@@ -81,7 +81,7 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 	if err != nil {
 		return c, err
 	}
-	if c.client, err = client.New(client.Config{Storages: reg, Table: served.Table(), Scheme: served.Scheme(), Late: lateKinds}); err != nil {
+	if c.client, err = client.New(client.Config{Storages: reg, Table: served.Table(), Scheme: served.Scheme(), TypeConverter: served.Types, Late: lateKinds}); err != nil {
 		return c, err
 	}
 	if c.dns, err = newDNS(c.client.Informers(), endpoint.Addr(), log); err != nil {
@@ -226,6 +226,7 @@ func (c *controlPlane) run(ctx context.Context, ready func() error) error {
 	group.Go(func() error { return c.follow.run(ctx) })
 	group.Go(func() error {
 		select {
+	group.Go(func() error { tuneHeap(ctx); return nil })
 		case <-c.server.Ready():
 		case <-ctx.Done():
 			return nil

@@ -32,7 +32,7 @@ var groupOrder = []string{
 
 // install serves the registry, the OpenAPI documents and the extra paths.
 func (s *Server) install(cfg *Config) error {
-	fields := newLazyTypes(cfg.Registry)
+	fields := served.Types()
 	groups := groupsOf(cfg.Registry.GroupVersions())
 	for i, versions := range groups {
 		for j, gv := range versions {
@@ -100,7 +100,7 @@ func (s *Server) installVersion(cfg *Config, gv schema.GroupVersion, fields mana
 		Serializer:                 cfg.Registry.Codecs(),
 		ParameterCodec:             served.ParameterCodec(),
 		Typer:                      scheme,
-		Creater:                    scheme,
+		Creater:                    stackGrowingCreater{scheme},
 		Convertor:                  scheme,
 		ConvertabilityChecker:      scheme,
 		UnsafeConvertor:            runtime.UnsafeObjectConvertor(scheme),

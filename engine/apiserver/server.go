@@ -109,6 +109,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	registerMetrics(cfg.Registry)
 	s.prepared = s.outer.PrepareRun()
+	for _, container := range s.Containers() {
+		container.Router(&router{})
+	}
 	return s, nil
 }
 
@@ -173,7 +176,7 @@ func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Con
 	c := genericapiserver.NewConfig(cfg.Registry.Codecs())
 	c.FeatureGate = utilfeature.DefaultFeatureGate
 	c.EffectiveVersion = effectiveVersion()
-	c.Authentication.Authenticator = cfg.Authenticator
+	c.Authentication.Authenticator = stackGrower{cfg.Authenticator}
 	c.Authentication.APIAudiences = cfg.APIAudiences
 	c.Authorization.Authorizer = cfg.Authorizer
 	c.AdmissionControl = cfg.Admission
@@ -182,7 +185,7 @@ func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Con
 	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
 	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(guarded(withSharedEncodings(handler), c), c))
+		return onGrownStack(withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(guarded(withSharedEncodings(handler), c), c)))
 	}
 	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	c.EquivalentResourceRegistry = runtime.NewEquivalentResourceRegistryWithIdentity(sharedStorage)

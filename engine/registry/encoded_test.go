@@ -97,7 +97,9 @@ func compareAnswers(t *testing.T, ctx context.Context, r *Registry) {
 
 func compareKind(t *testing.T, ctx context.Context, r *Registry, s *REST, gv schema.GroupVersion) {
 	marked := ForHTTP(ctx)
-	get := func(ctx context.Context) (runtime.Object, error) { return s.Get(ctx, "object-03", &metav1.GetOptions{}) }
+	get := func(ctx context.Context) (runtime.Object, error) {
+		return s.Get(ctx, "object-03", &metav1.GetOptions{})
+	}
 	list := func(options metainternalversion.ListOptions) func(context.Context) (runtime.Object, error) {
 		return func(ctx context.Context) (runtime.Object, error) { return s.List(ctx, &options) }
 	}

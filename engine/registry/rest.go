@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
 
 	"github.com/pintle-io/pintle/engine/apis"
@@ -76,6 +77,20 @@ func (s *REST) List(ctx context.Context, options *metainternalversion.ListOption
 		return s.encoded.List(ctx, options)
 	}
 	return s.Store.List(ctx, options)
+}
+
+// Update implements rest.Updater.
+func (s *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, validateCreate rest.ValidateObjectFunc,
+	validateUpdate rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions,
+) (runtime.Object, bool, error) {
+	GrowStack()
+	return s.Store.Update(ctx, name, info, validateCreate, validateUpdate, forceAllowCreate, options)
+}
+
+// Delete implements rest.GracefulDeleter.
+func (s *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	GrowStack()
+	return s.Store.Delete(ctx, name, validate, options)
 }
 
 // ShortNames implements rest.ShortNamesProvider.

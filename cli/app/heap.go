@@ -1,0 +1,70 @@
+package app
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// The heap of a control plane is small, so that by Go's rule (collect when it has
+// doubled) a busy one spends an eighth of its time on collecting. While it is busy,
+// it may grow by heapRoom at least before it is collected; once it is idle, the room
+// goes back to the system.
+const (
+	heapRoom   = 128 << 20
+	heapLook   = 2 * time.Second
+	busyBytes  = 8 << 20 // allocated between two looks
+	idleLooks  = 3
+	idlePct    = 100
+	mostPct    = 400
+	allocated  = "/gc/heap/allocs:bytes"
+	liveObject = "/gc/heap/live:bytes"
+)
+
+// tuneHeap adapts the collector to the load until ctx ends.
+func tuneHeap(ctx context.Context) {
+	tick := time.NewTicker(heapLook)
+	defer tick.Stop()
+	samples := []metrics.Sample{{Name: allocated}, {Name: liveObject}}
+	var last uint64
+	percent, quiet := idlePct, 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		metrics.Read(samples)
+		total, live := samples[0].Value.Uint64(), samples[1].Value.Uint64()
+		busy := total-last > busyBytes
+		last = total
+		next := percent
+		switch {
+		case busy:
+			quiet = 0
+			next = heapPercent(live)
+		default:
+			if quiet++; quiet == idleLooks {
+				next = idlePct
+			}
+		}
+		if next != percent {
+			percent = next
+			debug.SetGCPercent(percent)
+		}
+		if quiet == idleLooks {
+			debug.FreeOSMemory()
+		}
+	}
+}
+
+// heapPercent is the growth in percent of the live heap that makes heapRoom.
+func heapPercent(live uint64) int {
+	if live == 0 {
+		return mostPct
+	}
+	percent := int(heapRoom * 100 / live)
+	// In steps, so that it is not set all the time.
+	return min(max(percent-percent%50, idlePct), mostPct)
+}
