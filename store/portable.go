@@ -174,6 +174,15 @@ func ImportDir(ctx context.Context, dir, keyFile string, r io.Reader) (*Transfer
 	return t, err
 }
 
+// Count adds one entry.
+func (t *Transfer) Count(e kv.Entry) {
+	t.Entries++
+	t.Bytes += int64(len(e.Value))
+	if keyring.KeyOf(e.Value) != "" {
+		t.Encrypted++
+	}
+}
+
 // counting yields the entries of in.
 func (t *Transfer) counting(ctx context.Context, in *archive.Reader) iter.Seq2[kv.Entry, error] {
 	return func(yield func(kv.Entry, error) bool) {
@@ -186,11 +195,7 @@ func (t *Transfer) counting(ctx context.Context, in *archive.Reader) iter.Seq2[k
 				yield(e, err)
 				return
 			}
-			t.Entries++
-			t.Bytes += int64(len(e.Value))
-			if keyring.KeyOf(e.Value) != "" {
-				t.Encrypted++
-			}
+			t.Count(e)
 			if !yield(e, nil) {
 				return
 			}

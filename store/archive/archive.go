@@ -214,13 +214,16 @@ func (a *Reader) Next() (kv.Entry, error) {
 		return e, nil
 	case frameEnd:
 		var last end
-		if err := json.Unmarshal(a.body, &last); err != nil || last.Entries != a.entries || last.SHA256 != hex.EncodeToString(a.sum.Sum(nil)) {
+		if err := json.Unmarshal(a.body, &last); err != nil || last.Entries != a.entries || last.SHA256 != a.SHA256() {
 			return kv.Entry{}, a.damage("the end mark does not fit what was read")
 		}
 		return kv.Entry{}, io.EOF
 	}
 	return kv.Entry{}, a.damage("unknown frame %q", kind)
 }
+
+// SHA256 is the checksum of what was read so far, without the end.
+func (a *Reader) SHA256() string { return hex.EncodeToString(a.sum.Sum(nil)) }
 
 func parseEntry(b []byte) (e kv.Entry, ok bool) {
 	var numbers [4]int64
