@@ -1,6 +1,14 @@
-// Package storetest is the contract of a storage backend: upstream's own tests of
-// storage.Interface, run against whatever a backend's test hands it. Every
-// backend passes all of it.
+// Package storetest is the contract of a storage backend. Every backend passes all
+// of it, against whatever its test hands over:
+//
+//   - Run: upstream's own tests of storage.Interface, all of them;
+//   - Model: random calls against a model that keeps every state there ever was:
+//     preconditions, lists at a revision and in pages, watches from any revision,
+//     compaction, copies;
+//   - Linear: histories of many goroutines, checked to be linearizable key by key,
+//     with every list and every watch compared with what was committed.
+//
+// It knows of no backend. crashfs, below it, is for those that keep files.
 package storetest
 
 import (
