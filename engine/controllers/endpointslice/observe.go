@@ -44,12 +44,16 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 		return nil, err
 	}
 	o := &observer{services: services.Lister(), pods: pods.Lister(), nodes: nodes.Lister(), slices: slices.GetIndexer()}
+	nodeWatch := reconcile.On(nodes.Informer(), o.topologyAware)
+	nodeWatch.Skip = sameTopology
+	nodeWatch.Delay = time.Second
 	return env.Controller(reconcile.Config{
 		Name:      "endpointslice-controller",
 		Reconcile: o.reconcile,
 		Watches: []reconcile.Watch{
 			reconcile.Self[*corev1.Service](services.Informer()),
 			PodWatch(pods.Informer(), services.Lister()),
+			nodeWatch,
 			reconcile.On(slices, func(slice *discoveryv1.EndpointSlice) []reconcile.Key {
 				if slice.Labels[discoveryv1.LabelManagedBy] != ManagedBy {
 					return nil
@@ -58,6 +62,37 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 			}),
 		},
 	})
+}
+
+// topologyAware names the Services whose hints follow from the nodes.
+func (o *observer) topologyAware(*corev1.Node) []reconcile.Key {
+	all, err := o.services.List(labels.Everything())
+	if err != nil {
+		return nil
+	}
+	var keys []reconcile.Key
+	for _, service := range all {
+		if TopologyAware(service) {
+			keys = append(keys, reconcile.KeyOf(service))
+		}
+	}
+	return keys
+}
+
+// sameTopology reports that nothing of a node changed that hints follow from.
+func sameTopology(old, obj any) bool {
+	was, node := old.(*corev1.Node), obj.(*corev1.Node)
+	return was.Labels[corev1.LabelTopologyZone] == node.Labels[corev1.LabelTopologyZone] && isReady(was) == isReady(node) &&
+		was.Status.Allocatable.Cpu().Equal(*node.Status.Allocatable.Cpu())
+}
+
+func isReady(node *corev1.Node) bool {
+	for i := range node.Status.Conditions {
+		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }
 
 // PodWatch names the Services that select a pod, and ignores changes of a pod
@@ -101,6 +136,11 @@ func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time
 			if zone := node.Labels[corev1.LabelTopologyZone]; zone != "" {
 				observed.Zone[node.Name] = zone
 			}
+		}
+	}
+	if TopologyAware(svc) {
+		if observed.Nodes, err = o.nodes.List(labels.Everything()); err != nil {
+			return reconcile.Result{}, err
 		}
 	}
 	objs, err := o.slices.ByIndex(byService, key.Namespace+"/"+key.Name)

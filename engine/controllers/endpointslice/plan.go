@@ -38,7 +38,9 @@ type Observed struct {
 	Slices []*discoveryv1.EndpointSlice
 	// Zone is the zone of each node that has one.
 	Zone map[string]string
-	Now  time.Time
+	// Nodes are needed for topology aware Services only.
+	Nodes []*corev1.Node
+	Now   time.Time
 }
 
 // group are the endpoints that share ports and address family; each has slices
@@ -60,8 +62,20 @@ func Plan(o Observed) reconcile.Result {
 	for _, slice := range orphans {
 		result.Add(reconcile.DeleteOf(resource, slice))
 	}
-	for _, packed := range bySlice {
-		packed.act(&result, o)
+	for _, family := range families(o.Service) {
+		var c changes
+		for _, packed := range bySlice {
+			if packed.group.family == family {
+				packed.sort(&c, o)
+			}
+		}
+		c.hint(&result, o, family)
+		for _, slice := range c.create {
+			result.Add(reconcile.Create{Object: slice})
+		}
+		for _, slice := range c.update {
+			result.Add(reconcile.Update{Object: slice})
+		}
 	}
 	return result
 }
@@ -212,8 +226,8 @@ func fill(mine []*packed, g *group, missing map[string]discoveryv1.Endpoint) []*
 	return mine
 }
 
-// act creates or updates one slice.
-func (p *packed) act(result *reconcile.Result, o Observed) {
+// sort builds one slice and puts it where it belongs.
+func (p *packed) sort(c *changes, o Observed) {
 	labels := Labels(o.Service)
 	if p.was == nil {
 		slice := &discoveryv1.EndpointSlice{
@@ -226,10 +240,11 @@ func (p *packed) act(result *reconcile.Result, o Observed) {
 			AddressType: p.group.family, Ports: p.group.ports, Endpoints: p.endpoints,
 		}
 		p.trigger(slice, o)
-		result.Add(reconcile.Create{Object: slice})
+		c.create = append(c.create, slice)
 		return
 	}
 	if !p.changed && apiequality.Semantic.DeepEqual(p.was.Labels, labels) {
+		c.unchanged = append(c.unchanged, p.was)
 		return
 	}
 	slice := p.was.DeepCopy()
@@ -237,7 +252,7 @@ func (p *packed) act(result *reconcile.Result, o Observed) {
 	slice.Ports = p.group.ports
 	slice.Endpoints = p.endpoints
 	p.trigger(slice, o)
-	result.Add(reconcile.Update{Object: slice})
+	c.update = append(c.update, slice)
 }
 
 // trigger notes when the change that led to this slice happened.

@@ -19,7 +19,12 @@ import (
 var intstrHTTP = intstr.FromString("http")
 
 func plan(w *plantest.World) reconcile.Result {
+	zone := map[string]string{}
+	for _, node := range plantest.List[*corev1.Node](w) {
+		zone[node.Name] = node.Labels[corev1.LabelTopologyZone]
+	}
 	return endpointslice.Plan(endpointslice.Observed{
+		Zone: zone, Nodes: plantest.List[*corev1.Node](w),
 		Service: plantest.List[*corev1.Service](w)[0], Pods: plantest.List[*corev1.Pod](w),
 		Slices: plantest.List[*discoveryv1.EndpointSlice](w), Now: w.Now,
 	})
