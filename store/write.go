@@ -43,6 +43,9 @@ func (r *Resource) Create(ctx context.Context, key string, obj, out runtime.Obje
 // put writes encoded data if the key still has revision modRev, and returns the
 // entry that was published. A *kv.ConflictError is returned as it is.
 func (r *Resource) put(ctx context.Context, key string, data []byte, modRev, expiry int64) (*entry, error) {
+	if err := checkSize(key, data); err != nil {
+		return nil, err
+	}
 	e := &entry{key: key, data: data}
 	e.exact.Store(r.cfg.Default != nil)
 	var err error
