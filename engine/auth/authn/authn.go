@@ -69,7 +69,7 @@ func New(cfg Config) (Authenticators, error) {
 	if h := cfg.RequestHeader; h != nil {
 		proxy := headerrequest.NewDynamicVerifyOptionsSecure(h.CAContentProvider.VerifyOptions,
 			h.AllowedClientNames, h.UsernameHeaders, h.UIDHeaders, h.GroupHeaders, h.ExtraHeaderPrefixes)
-		chain = append(chain, authenticator.WrapAudienceAgnosticRequest(cfg.Audiences, proxy))
+		chain = append(chain, namingUser{authenticator.WrapAudienceAgnosticRequest(cfg.Audiences, proxy), h.UsernameHeaders})
 	}
 	chain = append(chain, newCertificates(cfg.ClientRoots, cfg.Now))
 	var out Authenticators
