@@ -5,7 +5,10 @@ package cases
 import (
 	"slices"
 
+	"github.com/pintle-io/pintle/conformance/cases/admission"
 	"github.com/pintle-io/pintle/conformance/cases/api"
+	"github.com/pintle-io/pintle/conformance/cases/auth"
+	"github.com/pintle-io/pintle/conformance/cases/custom"
 	"github.com/pintle-io/pintle/conformance/cases/decision"
 	"github.com/pintle-io/pintle/conformance/cases/node"
 	"github.com/pintle-io/pintle/conformance/cases/workload"
@@ -14,5 +17,5 @@ import (
 
 // All returns every case.
 func All() []suite.Case {
-	return slices.Concat(api.Cases(), workload.Cases(), node.Cases(), decision.Cases())
+	return slices.Concat(api.Cases(), auth.Cases(), admission.Cases(), custom.Cases(), workload.Cases(), node.Cases(), decision.Cases())
 }

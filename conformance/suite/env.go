@@ -75,6 +75,9 @@ func (e *Env) Eventually(ctx context.Context, d time.Duration, what string, done
 	var last string
 	err := wait.PollUntilContextTimeout(ctx, 250*time.Millisecond, d, true, func(ctx context.Context) (bool, error) {
 		ok, state, err := done(ctx)
+		if ctx.Err() != nil {
+			return false, ctx.Err() // what an interrupted look returned says nothing
+		}
 		last = state
 		if err != nil {
 			last = fmt.Sprintf("%s (%v)", state, err)

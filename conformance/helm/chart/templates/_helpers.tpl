@@ -1,0 +1,4 @@
+{{- define "bakery.labels" -}}
+app.kubernetes.io/name: bakery
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
