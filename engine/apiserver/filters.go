@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	admissionmetrics "k8s.io/apiserver/pkg/admission/metrics"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	flowcontrolclient "k8s.io/client-go/kubernetes/typed/flowcontrol/v1"
@@ -57,6 +58,12 @@ func filter(c *genericapiserver.Config, cfg *Config) error {
 	c.EnableProfiling = !f.NoProfiling
 	if f.Flags != nil {
 		c.Flagz = f.Flags
+	}
+	if cfg.Admission != nil {
+		// The steps alone are timed; a histogram per plugin would cost as much as most
+		// of the plugins.
+		cfg.Admission = admissionmetrics.WithStepMetrics(cfg.Admission)
+		c.AdmissionControl = cfg.Admission
 	}
 	c.StorageObjectCountTracker = fairness.Counts(cfg.Registry.Stats)
 	if f.NoFairness || cfg.Loopback == nil {
