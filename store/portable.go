@@ -60,6 +60,9 @@ func ExportDir(ctx context.Context, dir, keyFile string, w io.Writer, opts Expor
 
 // openDir opens a store directory for reading, with its keys.
 func openDir(dir, keyFile string) (*kv.DB, *keyring.Keyring, error) {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("there is no store in %s: %w", dir, os.ErrNotExist)
+	}
 	db, err := kv.Open(dir, kv.Options{ReadOnly: true})
 	if err != nil {
 		return nil, nil, err

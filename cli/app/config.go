@@ -37,6 +37,7 @@ type Config struct {
 	// SchedulerModule is a Wasm file that replaces the built-in strategy.
 	SchedulerModule string
 	Security        Security
+	Store           StoreConfig
 }
 
 // Validate names the flag that is wrong and what it takes.
@@ -61,6 +62,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--fake-nodes %d: want 0 to %d", c.FakeNodes, maxFakeNodes)
 	}
 	if err := c.Security.validate(); err != nil {
+		return err
+	}
+	if err := c.Store.validate(); err != nil {
 		return err
 	}
 	if err := c.validateModule(); err != nil {

@@ -71,7 +71,7 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 	if c.pki, err = openPKI(cfg, endpoint); err != nil {
 		return c, err
 	}
-	if c.store, err = store.Open(storeDir(cfg.DataDir), store.Options{Logger: log.With("part", "store")}); err != nil {
+	if c.store, err = store.Open(storeDir(cfg.DataDir), storeOptions(cfg, log.With("part", "store"))); err != nil {
 		return c, err
 	}
 	reg, err := registry.New(registry.Config{
@@ -166,6 +166,9 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	for path, handler := range decisionPaths(decisions) {
 		paths[path] = handler
 	}
+	for path, handler := range storePaths(c.store, c.cfg.DataDir, may) {
+		paths[path] = handler
+	}
 	record, rules, err := auditlog.New(c.cfg.audit())
 	if err != nil {
 		return err
@@ -174,6 +177,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		Registry: reg, Authenticator: who.Request, Authorizer: may, Admission: c.admission, APIAudiences: tokens.Audiences(),
 		Listener: c.listener, Certificate: servingChain(c.pki), ClientCA: c.pki.CA(),
 		Loopback: c.client.RESTConfig(), Informers: factory, Services: services, FrontProxy: frontProxy, OpenAPI: docs, Paths: paths,
+		LongRunning: []string{StorePath}, ReadyChecks: []healthz.HealthChecker{healthz.NamedCheck("store", storeCheck(c.store))},
 		Groups:  []metav1.APIResourceList{decision.Discovery()},
 		Filters: filters, Audit: record, AuditPolicy: rules, Checks: []healthz.HealthChecker{c.storeCheck()},
 		Logger: c.log.With("part", "apiserver"),

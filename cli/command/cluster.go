@@ -25,7 +25,7 @@ func clusterFlags() []cli.Flag {
 		&cli.IntFlag{Name: "fake-nodes", Usage: "add `N` nodes that only report pods as running"},
 		&cli.StringFlag{Name: "scheduler-module", Usage: "schedule with the WebAssembly module in `FILE` instead of the built-in one"},
 		&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
-	}, securityFlags()...)
+	}, append(storeFlags(), securityFlags()...)...)
 }
 
 func clusterConfig(c *cli.Context) (app.Config, error) {
@@ -39,6 +39,9 @@ func clusterConfig(c *cli.Context) (app.Config, error) {
 	cfg := app.Config{
 		DataDir: data, Listen: c.String("listen"), FakeNodes: c.Int("fake-nodes"),
 		SchedulerModule: c.String("scheduler-module"), Security: securityConfig(c),
+	}
+	if cfg.Store, err = storeConfig(c); err != nil {
+		return app.Config{}, err
 	}
 	for _, path := range []struct {
 		flag string

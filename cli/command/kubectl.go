@@ -77,6 +77,17 @@ func runKubectl(c *cli.Context) error {
 	}
 	streams := genericiooptions.IOStreams{In: c.App.Reader, Out: c.App.Writer, ErrOut: c.App.ErrWriter}
 	args := append([]string{c.Command.Name}, c.Args().Slice()...)
+	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().WithDiscoveryBurst(300).WithDiscoveryQPS(50)
+	if c.Command.Name == "get" {
+		var at string
+		var err error
+		if args, at, err = takeAt(args); err != nil {
+			return err
+		}
+		if at != "" {
+			flags = flags.WithWrapConfigFn(readPast(at))
+		}
+	}
 	if c.Command.Name != "logs" { // there, -f follows
 		in, err := checkManifests(args, streams.In)
 		if err != nil {
@@ -87,7 +98,7 @@ func runKubectl(c *cli.Context) error {
 	root := kubectl.NewDefaultKubectlCommandWithArgs(kubectl.KubectlOptions{
 		PluginHandler: kubectl.NewDefaultPluginHandler([]string{"kubectl"}),
 		Arguments:     append([]string{"kubectl"}, args...),
-		ConfigFlags:   genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().WithDiscoveryBurst(300).WithDiscoveryQPS(50),
+		ConfigFlags:   flags,
 		IOStreams:     streams,
 	})
 	root.SetArgs(args)

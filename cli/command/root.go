@@ -53,6 +53,9 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 		tokenCommand(),
 		imageCommand(),
 		whyCommand(),
+		historyCommand(),
+		snapshotCommand(),
+		storeCommand(),
 		runNodeCommand(),
 
 		conformanceCommand(),

@@ -62,6 +62,11 @@ type Config struct {
 	Groups []metav1.APIResourceList
 	// Checks are added to healthz, livez and readyz.
 	Checks []healthz.HealthChecker
+	// ReadyChecks are added to readyz only.
+	ReadyChecks []healthz.HealthChecker
+	// LongRunning are the prefixes of those Paths that may take longer than requests
+	// usually may.
+	LongRunning []string
 
 	// Filters tunes limits, priorities and debugging.
 	Filters Filters

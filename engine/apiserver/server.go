@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,8 +183,8 @@ func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Con
 	c.AdmissionControl = cfg.Admission
 	c.AuditBackend, c.AuditPolicyRuleEvaluator = cfg.Audit, cfg.AuditPolicy
 	c.ShutdownWatchTerminationGracePeriod = watchGrace
-	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(
-		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
+	c.LongRunningFunc = longRunning(genericfilters.BasicLongRunningRequestCheck(
+		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward")), cfg.LongRunning)
 	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
 		return onGrownStack(withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(guarded(withSharedEncodings(handler), c), c)))
 	}
@@ -198,6 +199,7 @@ func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Con
 		return nil, err
 	}
 	c.AddHealthChecks(cfg.Checks...)
+	c.ReadyzChecks = append(c.ReadyzChecks, cfg.ReadyChecks...)
 	if cfg.Listener == nil {
 		return c, nil
 	}
@@ -258,4 +260,14 @@ func withoutLoopbackGzip(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, req)
 	})
+}
+
+// longRunning adds paths without a resource to what a check calls long running.
+func longRunning(check request.LongRunningRequestCheck, prefixes []string) request.LongRunningRequestCheck {
+	return func(r *http.Request, info *request.RequestInfo) bool {
+		if check(r, info) {
+			return true
+		}
+		return !info.IsResourceRequest && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(info.Path, p) })
+	}
 }

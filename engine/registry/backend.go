@@ -24,7 +24,7 @@ import (
 
 // backend opens the store's resources for genericregistry.
 type backend struct {
-	store        *store.Store
+	store        store.Backend
 	codecs       serializer.CodecFactory
 	transformers map[schema.GroupResource]value.Transformer
 	counted      counted
@@ -83,7 +83,7 @@ type opener struct {
 func (o opener) open(config *storagebackend.ConfigForResource, prefix string, _ func(runtime.Object) (string, error),
 	newFunc, newListFunc func() runtime.Object, _ storage.AttrFunc, trigger storage.IndexerFuncs, _ *cache.Indexers,
 ) (storage.Interface, factory.DestroyFunc, error) {
-	resource, err := o.store.Resource(store.ResourceConfig{
+	resource, stop, err := o.store.Storage(store.ResourceConfig{
 		Prefix:        prefix,
 		GroupResource: config.GroupResource,
 		Codec:         config.Codec,
@@ -100,7 +100,7 @@ func (o opener) open(config *storagebackend.ConfigForResource, prefix string, _ 
 	// Fails only if it was done before, which is as good.
 	_ = resource.EnableResourceSizeEstimation(noKeys)
 	o.counted.add(config.GroupResource, resource)
-	return resource, func() { o.counted.remove(config.GroupResource, resource); resource.Stop() }, nil
+	return resource, func() { o.counted.remove(config.GroupResource, resource); stop() }, nil
 }
 
 // keyPrefix is the root of a resource's keys: /pods, /apps/deployments.

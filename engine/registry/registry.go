@@ -19,7 +19,7 @@ type Config struct {
 	Table  []apis.Resource
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
-	Store  *store.Store
+	Store  store.Backend
 	// Transformers encrypt what is stored, by resource; others are stored plain.
 	Transformers map[schema.GroupResource]value.Transformer
 	// ServiceCIDR is the range of cluster addresses, as 10.96.0.0/16 (the default).
