@@ -559,3 +559,23 @@ func TestChain(t *testing.T) {
 }
 
 func pemOf(der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}) }
+
+func TestClaimsGrowIfTheirClassAllowsIt(t *testing.T) {
+	yes := true
+	p := plugin(t, newClaimResize, &storagev1.StorageClass{ObjectMeta: in("", "grows"), AllowVolumeExpansion: &yes}, &storagev1.StorageClass{ObjectMeta: in("", "fixed")})
+	claim := func(class, size string, phase corev1.PersistentVolumeClaimPhase) *corev1.PersistentVolumeClaim {
+		return &corev1.PersistentVolumeClaim{ObjectMeta: in("ns", "c"), Status: corev1.PersistentVolumeClaimStatus{Phase: phase}, Spec: corev1.PersistentVolumeClaimSpec{
+			StorageClassName: &class, Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{"storage": resource.MustParse(size)}},
+		}}
+	}
+	for _, tc := range []struct {
+		class, size string
+		phase       corev1.PersistentVolumeClaimPhase
+		want        string
+	}{
+		{"grows", "2Gi", corev1.ClaimBound, ""}, {"fixed", "1Gi", corev1.ClaimPending, ""},
+		{"grows", "2Gi", corev1.ClaimPending, "Only bound"}, {"fixed", "2Gi", corev1.ClaimBound, "must support resize"},
+	} {
+		check(t, p, request{obj: claim(tc.class, tc.size, tc.phase), old: claim(tc.class, "1Gi", tc.phase), resource: claimR, op: admission.Update}, tc.want)
+	}
+}

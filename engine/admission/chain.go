@@ -35,6 +35,7 @@ const (
 	DefaultTolerationSeconds     = "DefaultTolerationSeconds"
 	DefaultStorageClass          = "DefaultStorageClass"
 	StorageObjectInUseProtection = "StorageObjectInUseProtection"
+	PersistentVolumeClaimResize  = "PersistentVolumeClaimResize"
 	RuntimeClass                 = "RuntimeClass"
 	CertificateApproval          = "CertificateApproval"
 	CertificateSigning           = "CertificateSigning"
@@ -199,6 +200,7 @@ var plugins = []struct {
 	{DefaultStorageClass, newStorageClass},
 	{StorageObjectInUseProtection, newStorageProtection},
 	{OwnerReferences, newOwnerReferences},
+	{PersistentVolumeClaimResize, newClaimResize},
 	{RuntimeClass, newRuntimeClass},
 	{CertificateApproval, newCertificateApproval},
 	{CertificateSigning, newCertificateSigning},

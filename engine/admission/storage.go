@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	networkingv1listers "k8s.io/client-go/listers/networking/v1"
 	storagev1listers "k8s.io/client-go/listers/storage/v1"
+	"k8s.io/component-helpers/storage/volume"
 )
 
 const (
@@ -54,6 +56,46 @@ func (s *storageClass) Admit(_ context.Context, a admission.Attributes, _ admiss
 		claim.Spec.StorageClassName = &class.Name
 	}
 	return nil
+}
+
+// claimResize lets a claim grow only if it is bound and its class allows it.
+type claimResize struct {
+	operations
+	classes storagev1listers.StorageClassLister
+}
+
+func newClaimResize(b *builder) (admission.Interface, error) {
+	informer := b.Informers.Storage().V1().StorageClasses()
+	b.uses(informer.Informer())
+	return &claimResize{operations{admission.Update}, informer.Lister()}, nil
+}
+
+// Validate implements admission.ValidationInterface.
+func (r *claimResize) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	claim, ok := subject[*corev1.PersistentVolumeClaim](a, claimsResource)
+	old, had := a.GetOldObject().(*corev1.PersistentVolumeClaim)
+	if !ok || !had || a.GetSubresource() != "" {
+		return nil
+	}
+	before, after := old.Spec.Resources.Requests[corev1.ResourceStorage], claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	switch {
+	case after.Cmp(before) <= 0:
+		return nil
+	case old.Status.Phase != corev1.ClaimBound:
+		return admission.NewForbidden(a, errors.New("Only bound persistent volume claims can be expanded")) //nolint:staticcheck // upstream's words
+	case !r.allowed(claim, old):
+		return admission.NewForbidden(a, errors.New("only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"))
+	}
+	return nil
+}
+
+func (r *claimResize) allowed(claim, old *corev1.PersistentVolumeClaim) bool {
+	name := volume.GetPersistentVolumeClaimClass(claim)
+	if name == "" || name != volume.GetPersistentVolumeClaimClass(old) {
+		return false
+	}
+	class, err := r.classes.Get(name)
+	return err == nil && class.AllowVolumeExpansion != nil && *class.AllowVolumeExpansion
 }
 
 // ingressClass does the same for ingresses.
@@ -105,6 +147,9 @@ func (*storageProtection) Admit(_ context.Context, a admission.Attributes, _ adm
 	}
 	if volume, ok := subject[*corev1.PersistentVolume](a, corev1.Resource("persistentvolumes")); ok {
 		addFinalizer(&volume.ObjectMeta, "kubernetes.io/pv-protection")
+	}
+	if class, ok := subject[*storagev1.VolumeAttributesClass](a, storagev1.Resource("volumeattributesclasses")); ok {
+		addFinalizer(&class.ObjectMeta, "kubernetes.io/vac-protection")
 	}
 	return nil
 }

@@ -67,7 +67,9 @@ func Plan(o Observed) reconcile.Result {
 }
 
 // NeedsToken reports that a secret has no token yet.
-func NeedsToken(secret *corev1.Secret) bool { return len(secret.Data[corev1.ServiceAccountTokenKey]) == 0 }
+func NeedsToken(secret *corev1.Secret) bool {
+	return len(secret.Data[corev1.ServiceAccountTokenKey]) == 0
+}
 
 func isToken(secret *corev1.Secret) bool {
 	return secret.Type == corev1.SecretTypeServiceAccountToken && secret.Annotations[corev1.ServiceAccountNameKey] != ""

@@ -56,7 +56,9 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 			dra.PodExtendedStatusEqual(was.Status.ExtendedResourceClaimStatus, pod.Status.ExtendedResourceClaimStatus)
 	}
 	ruleWatch := reconcile.On(api.DeviceTaintRules().Informer(), func(rule *resourcev1.DeviceTaintRule) []reconcile.Key {
-		return append(o.users(func(d *resourcev1.DeviceRequestAllocationResult) bool { return selects(rule, d.Driver, d.Pool, d.Device) }),
+		return append(o.users(func(d *resourcev1.DeviceRequestAllocationResult) bool {
+			return selects(rule, d.Driver, d.Pool, d.Device)
+		}),
 			reconcile.Key{Name: ruleKey + rule.Name})
 	})
 	ruleWatch.Skip = func(old, obj any) bool {

@@ -80,4 +80,3 @@ func (o *observer) observe(ctx context.Context, observed *Observed) error {
 	observed.Revision, observed.Objects = all.ResourceVersion, all.Items
 	return nil
 }
-
