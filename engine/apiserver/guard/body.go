@@ -3,12 +3,14 @@ package guard
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"reflect"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -34,7 +36,7 @@ type Bodies struct {
 func (b *Bodies) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		info, ok := request.RequestInfoFrom(req.Context())
-		if !ok || !info.IsResourceRequest || !carriesObject(info.Verb) || req.Body == nil {
+		if !ok || !carriesObject(info) || req.Body == nil {
 			next.ServeHTTP(w, req)
 			return
 		}
@@ -52,15 +54,26 @@ func (b *Bodies) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-func carriesObject(verb string) bool { return verb == "create" || verb == "update" || verb == "patch" }
+// carriesObject leaves out what is passed on to pods, nodes and services as it comes.
+func carriesObject(info *request.RequestInfo) bool {
+	switch info.Subresource {
+	case "proxy", "exec", "attach", "portforward":
+		return false
+	}
+	return info.IsResourceRequest && (info.Verb == "create" || info.Verb == "update" || info.Verb == "patch")
+}
+
+// definitionType has schemas within schemas: the only built-in type without a bound
+// of its own to its depth.
+var definitionType = reflect.TypeFor[*apiextensionsv1.CustomResourceDefinition]()
 
 // check reads the body and leaves it to be read again.
 func (b *Bodies) check(req *http.Request, info *request.RequestInfo) error {
 	t := b.Types[schema.GroupVersionResource{Group: info.APIGroup, Version: info.APIVersion, Resource: info.Resource}]
 	media, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	isYAML := media == runtime.ContentTypeYAML || media == string(types.ApplyYAMLPatchType)
-	if t == nil && !isYAML && req.ContentLength >= 0 && req.ContentLength < wideBody {
-		return nil
+	if info.APIGroup == apiextensionsv1.GroupName && info.Resource == "customresourcedefinitions" {
+		t = definitionType
 	}
 	original := req.Body
 	if req.ContentLength > int64(b.Limit) {
@@ -73,10 +86,15 @@ func (b *Bodies) check(req *http.Request, info *request.RequestInfo) error {
 		return nil
 	}
 	req.Body = &again{bytes.NewReader(body), original}
+	text := body
 	if isYAML {
 		if err := YAML(body, b.Limit); err != nil {
 			return apierrors.NewBadRequest(err.Error())
 		}
+		text = inJSON(body)
+	}
+	if media != runtime.ContentTypeProtobuf && deepJSON(text) {
+		return apierrors.NewBadRequest(errDepth.Error())
 	}
 	if len(body) >= wideBody {
 		if errs := metadataIn(body, media).errors(); len(errs) > 0 {
@@ -92,25 +110,35 @@ func (b *Bodies) check(req *http.Request, info *request.RequestInfo) error {
 	return nil
 }
 
+// inJSON converts YAML, unless it is JSON already or cannot be read, which the
+// decoder says better.
+func inJSON(body []byte) []byte {
+	if json.Valid(body) {
+		return body
+	}
+	converted, err := yaml.YAMLToJSON(body)
+	if err != nil {
+		return nil
+	}
+	return converted
+}
+
 // wideBody is the size below which the metadata in a body is harmless.
 const wideBody = 64 << 10
 
 // checkNumbers looks closer at bodies that are suspicious.
 func checkNumbers(body []byte, media string, t reflect.Type) error {
+	if media == runtime.ContentTypeProtobuf && (t == definitionType || suspicious(body)) {
+		return checkEnvelope(body, t)
+	}
 	if !suspicious(body) {
 		return nil
 	}
 	switch media {
-	case runtime.ContentTypeProtobuf:
-		return checkEnvelope(body, t)
 	case string(types.JSONPatchType):
 		return checkJSONPatch(body, t)
 	case runtime.ContentTypeYAML, string(types.ApplyYAMLPatchType):
-		converted, err := yaml.YAMLToJSON(body)
-		if err != nil {
-			return nil // the decoder says it better
-		}
-		body = converted
+		body = inJSON(body)
 	}
 	return checkJSON(body, t)
 }

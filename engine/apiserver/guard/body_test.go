@@ -87,6 +87,22 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// What goes through to a pod is not held up to be looked at.
+func TestStreamsAreNotRead(t *testing.T) {
+	bodies := &Bodies{Limit: 100, Types: map[schema.GroupVersionResource]reflect.Type{pods: reflect.TypeFor[*corev1.Pod]()}, Codecs: scheme.Codecs}
+	for _, sub := range []string{"proxy", "exec", "attach", "portforward"} {
+		req := incoming("a", "create", failing{errors.New("read")}, "application/yaml")
+		body := req.Body
+		info, _ := request.RequestInfoFrom(req.Context())
+		info.Subresource = sub
+		bodies.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+			if req.Body != body {
+				t.Errorf("the body of %s was replaced", sub)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), req)
+	}
+}
+
 // A body that breaks off is passed on with its error.
 func TestBodyBreaksOff(t *testing.T) {
 	bodies := &Bodies{Limit: 100, Types: map[schema.GroupVersionResource]reflect.Type{pods: reflect.TypeFor[*corev1.Pod]()}, Codecs: scheme.Codecs}

@@ -21,7 +21,7 @@ func checkEnvelope(body []byte, t reflect.Type) error {
 		return nil
 	}
 	for raw := range submessages(rest, rawNumber) {
-		if err := checkProtobuf(raw, t); err != nil {
+		if err := checkProtobuf(raw, t, 1); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
-	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -60,6 +59,9 @@ func (m Metadata) Validate(ctx context.Context, a admission.Attributes, o admiss
 func checkMetadata(a admission.Attributes) error {
 	if op := a.GetOperation(); op != admission.Create && op != admission.Update || a.GetObject() == nil {
 		return nil
+	}
+	if deepObject(a.GetObject()) {
+		return apierrors.NewBadRequest(errDepth.Error())
 	}
 	object, err := meta.Accessor(a.GetObject())
 	if err != nil {
@@ -135,11 +137,7 @@ func metadataIn(body []byte, media string) *metadata {
 	case string(types.JSONPatchType):
 		return &metadata{}
 	case runtime.ContentTypeYAML, string(types.ApplyYAMLPatchType):
-		converted, err := yaml.YAMLToJSON(body)
-		if err != nil {
-			return &metadata{}
-		}
-		body = converted
+		body = inJSON(body)
 	}
 	// A member of another type is left out and does not keep the rest from being
 	// read; what is no JSON at all is refused by the decoder.

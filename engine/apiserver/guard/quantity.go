@@ -137,17 +137,20 @@ func typeAt(t reflect.Type, pointer string) reflect.Type {
 
 // checkProtobuf does it for a message of type t, whose fields carry their numbers in
 // struct tags. What is malformed is left to the decoder.
-func checkProtobuf(message []byte, t reflect.Type) error {
+func checkProtobuf(message []byte, t reflect.Type, depth int) error {
+	if depth > Depth {
+		return errDepth
+	}
 	t = deref(t)
 	for number, value := range lengthDelimited(message) {
-		if err := checkField(value, t, int(number)); err != nil {
+		if err := checkField(value, t, int(number), depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkField(value []byte, t reflect.Type, number int) error {
+func checkField(value []byte, t reflect.Type, number, depth int) error {
 	if t == quantityType {
 		return checkQuantity(string(value))
 	}
@@ -163,25 +166,25 @@ func checkField(value []byte, t reflect.Type, number int) error {
 		at := deref(f.Type)
 		switch at.Kind() {
 		case reflect.Map:
-			return checkEntry(value, deref(at.Elem()))
+			return checkEntry(value, deref(at.Elem()), depth)
 		case reflect.Slice:
 			at = deref(at.Elem())
 		}
 		if at.Kind() == reflect.Struct {
-			return checkProtobuf(value, at)
+			return checkProtobuf(value, at, depth+1)
 		}
 	}
 	return nil
 }
 
 // checkEntry is for an entry of a map: its field 2 is the value.
-func checkEntry(entry []byte, t reflect.Type) error {
+func checkEntry(entry []byte, t reflect.Type, depth int) error {
 	if t.Kind() != reflect.Struct {
 		return nil
 	}
 	const valueNumber = 2
 	for value := range submessages(entry, valueNumber) {
-		if err := checkProtobuf(value, t); err != nil {
+		if err := checkProtobuf(value, t, depth+1); err != nil {
 			return err
 		}
 	}
