@@ -52,6 +52,9 @@ type Config struct {
 	Services webhook.ServiceResolver
 	// FrontProxy identifies this server to extension servers.
 	FrontProxy FrontProxy
+	// RouteDocs keeps what describes the routes, for a generator; a server needs none
+	// of it.
+	RouteDocs bool
 	// OpenAPI serves /openapi; nil leaves it out.
 	OpenAPI *openapi.Service
 	// Paths are further handlers by path, behind authentication and authorization:

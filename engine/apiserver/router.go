@@ -58,15 +58,16 @@ func (r *router) current(services []*restful.WebService) *routeIndex {
 	}
 	index := &routeIndex{services: slices.Clone(services), routes: routes, root: &routeNode{}}
 	for _, s := range services {
-		for _, route := range s.Routes() {
-			index.root.add(s, route)
+		routes := s.Routes()
+		for i := range routes {
+			index.root.add(s, &routes[i])
 		}
 	}
 	r.index.Store(index)
 	return index
 }
 
-func (n *routeNode) add(s *restful.WebService, route restful.Route) {
+func (n *routeNode) add(s *restful.WebService, route *restful.Route) {
 	for _, token := range tokens(route.Path) {
 		if !strings.ContainsAny(token, "{}:") {
 			next := n.fixed[token]
@@ -91,7 +92,21 @@ func (n *routeNode) add(s *restful.WebService, route restful.Route) {
 	if n.byMethod == nil {
 		n.byMethod = map[string][]*indexedRoute{}
 	}
-	n.byMethod[route.Method] = append(n.byMethod[route.Method], &indexedRoute{s, &route})
+	n.byMethod[route.Method] = append(n.byMethod[route.Method], &indexedRoute{s, route})
+}
+
+// forgetDocs lets go of what describes the routes of a container, several megabytes.
+// It must not be serving yet.
+func forgetDocs(c *restful.Container) {
+	for _, s := range c.RegisteredWebServices() {
+		routes := s.Routes()
+		for i := range routes {
+			r := &routes[i]
+			r.Doc, r.Notes, r.ParameterDocs, r.Metadata = "", "", nil, nil
+			r.ResponseErrors, r.DefaultResponse = nil, nil
+			r.ReadSample, r.WriteSample, r.WriteSamples = nil, nil, nil
+		}
+	}
 }
 
 func tokens(path string) []string {

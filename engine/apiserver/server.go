@@ -111,6 +111,9 @@ func New(cfg Config) (*Server, error) {
 	registerMetrics(cfg.Registry)
 	s.prepared = s.outer.PrepareRun()
 	for _, container := range s.Containers() {
+		if !cfg.RouteDocs {
+			forgetDocs(container)
+		}
 		container.Router(&router{})
 	}
 	return s, nil

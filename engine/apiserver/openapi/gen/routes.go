@@ -38,7 +38,8 @@ func routes() ([]*runtime.Scheme, []*restful.WebService, error) {
 	}
 	loopback := &restclient.Config{Host: "https://localhost"}
 	server, err := apiserver.New(apiserver.Config{
-		Registry: reg,
+		RouteDocs: true,
+		Registry:  reg,
 		Authenticator: authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
 			return nil, false, nil
 		}),
