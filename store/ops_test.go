@@ -139,6 +139,9 @@ func TestExportAndImport(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), tc.refused) {
 					t.Fatalf("not refused: %v", err)
 				}
+				if _, err := os.Stat(to.keys()); err == nil {
+					t.Error("a key file was made for nothing")
+				}
 				return
 			}
 			if err != nil || got.Entries != 2 || got.Bytes != sent.Bytes {

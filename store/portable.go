@@ -213,6 +213,9 @@ func takeKeys(keyFile string, h *archive.Header) error {
 	if len(h.Keys) == 0 && statErr != nil {
 		return nil
 	}
+	if statErr != nil && len(h.KeyFile) == 0 {
+		return missingKeys(h.Keys, keyFile)
+	}
 	keys, err := keyring.Open(keyFile)
 	if err != nil {
 		return err
@@ -227,7 +230,11 @@ func takeKeys(keyFile string, h *archive.Header) error {
 		}
 	}
 	if missing := keys.Missing(h.Keys); len(missing) > 0 {
-		return fmt.Errorf("values in the export are encrypted with key %s, which is not in %s: copy that file from the original data directory, or export with --include-keys or --decrypt", strings.Join(missing, ", "), keyFile)
+		return missingKeys(missing, keyFile)
 	}
 	return keys.Select(keys.Prefixes())
+}
+
+func missingKeys(ids []string, keyFile string) error {
+	return fmt.Errorf("values in the export are encrypted with key %s, which is not in %s: copy that file from the original data directory, or export with --include-keys or --decrypt", strings.Join(ids, ", "), keyFile)
 }

@@ -169,7 +169,7 @@ func ownProxy(keys *pki.PKI) (apiserver.FrontProxy, error) {
 // storeCheck is named after what holds the state upstream, so that probes written for
 // a Kubernetes API server work.
 func (c *controlPlane) storeCheck() healthz.HealthChecker {
-	return healthz.NamedCheck("etcd", func(*http.Request) error { return c.store.Err() })
+	return healthz.NamedCheck("etcd", func(*http.Request) error { return storeFailure(c.store) })
 }
 
 // DefaultAudit bounds the audit log to about 64 MB.

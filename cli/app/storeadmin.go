@@ -251,3 +251,12 @@ func storeCheck(s *store.Store) func(*http.Request) error {
 		return nil
 	}
 }
+
+// storeFailure is what only a restart can mend. A full disk is not: whoever restarts
+// servers that are not alive would do so for nothing.
+func storeFailure(s *store.Store) error {
+	if err := s.Err(); errors.Is(err, kv.ErrFailed) {
+		return err
+	}
+	return nil
+}

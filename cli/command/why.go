@@ -27,16 +27,20 @@ func whyCommand() *cli.Command {
 	}
 }
 
-// flagsFirst moves the object behind the flags, which may follow it as they do
-// with kubectl: the flag package stops at the first word that is none.
+// operandAt is where the operand of a verb is, for verbs that take one.
+var operandAt = map[string]int{"why": 2, "history": 2, "snapshot": 3, "store": 3}
+
+// flagsFirst moves the operand behind the flags, which may follow it as they do with
+// kubectl: the flag package stops at the first word that is none.
 func flagsFirst(args []string) []string {
-	for i, arg := range args {
-		if i == 1 && arg == "why" && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
-			object := args[i+1]
-			return append(append(slices.Clone(args[:i+1]), args[i+2:]...), object)
-		}
+	if len(args) < 2 {
+		return args
 	}
-	return args
+	at := operandAt[args[1]]
+	if at == 0 || at >= len(args) || strings.HasPrefix(args[at], "-") && args[at] != "-" {
+		return args
+	}
+	return append(append(slices.Clone(args[:at]), args[at+1:]...), args[at])
 }
 
 func runWhy(c *cli.Context) error {
