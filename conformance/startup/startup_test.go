@@ -56,9 +56,11 @@ func TestGuardsHoldFromTheFirstWrite(t *testing.T) {
 	t.Cleanup(webhook.Close)
 	install(t, cluster, strings.NewReplacer("$URL", webhook.URL, "$CA", base64.StdEncoding.EncodeToString(webhook.CA)).Replace(manifest))
 	// Templates are compiled one by one: the one that matters is the last.
+	var more strings.Builder
 	for i := range fillers {
-		install(t, cluster, fmt.Sprintf(filler, i))
+		fmt.Fprintf(&more, "---\n"+filler, i)
 	}
+	apply(t, cluster, more.String())
 	for _, by := range guards {
 		await(t, by+" to deny", func(ctx context.Context) error {
 			_, err := write(ctx, kube, by)
@@ -183,19 +185,25 @@ func start(t *testing.T) (*harness.Cluster, kubernetes.Interface) {
 // they are served.
 func install(t *testing.T, cluster *harness.Cluster, text string) {
 	t.Helper()
-	for i, doc := range strings.Split(text, "\n---\n") {
-		file := filepath.Join(t.TempDir(), fmt.Sprintf("%d.yaml", i))
-		if err := os.WriteFile(file, []byte(doc), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		await(t, "a manifest to be applied", func(ctx context.Context) error {
-			out, err := cluster.Pintle(ctx, "apply", "-f", file)
-			if err != nil {
-				return fmt.Errorf("%w\n%s", err, out)
-			}
-			return nil
-		})
+	for _, doc := range strings.Split(text, "\n---\n") {
+		apply(t, cluster, doc)
 	}
+}
+
+// apply is kubectl apply, again until it works.
+func apply(t *testing.T, cluster *harness.Cluster, text string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "manifest.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a manifest to be applied", func(ctx context.Context) error {
+		out, err := cluster.Pintle(ctx, "apply", "-f", file)
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, out)
+		}
+		return nil
+	})
 }
 
 // write creates a ConfigMap that one guard refuses.
