@@ -151,7 +151,7 @@ func (b *builder) initialize(p admission.Interface) {
 		utilfeature.DefaultFeatureGate, compatibility.DefaultBuildEffectiveVersion(), b.Done, b.Mapper).Initialize(p)
 	webhookinitializer.NewPluginInitializer(
 		func(delegate webhook.AuthenticationInfoResolver) webhook.AuthenticationInfoResolver {
-			return inCluster{delegate, b.Loopback}
+			return inCluster{bounded{delegate}, b.Loopback}
 		},
 		b.Services,
 	).Initialize(p)
