@@ -44,7 +44,7 @@ func rolling(unavailable, surge string) appsv1.DeploymentStrategy {
 
 func TestDeployment(t *testing.T) {
 	apistest.RunCreate(t, deployments(), deployment, map[string]apistest.Case[*appsv1.Deployment]{
-		"no selector":    {Change: func(d *appsv1.Deployment) { d.Spec.Selector = nil }, Want: []string{"spec.selector: Required value"}},
+		"no selector":    {Change: func(d *appsv1.Deployment) { d.Spec.Selector = nil }, Want: []string{"spec.selector: Required value", "spec.template.metadata.labels: Invalid value"}},
 		"empty selector": {Change: func(d *appsv1.Deployment) { d.Spec.Selector = &metav1.LabelSelector{} }, Want: []string{"spec.selector: Invalid value"}},
 		"other labels":   {Change: func(d *appsv1.Deployment) { d.Spec.Template.Labels = map[string]string{"a": "b"} }, Want: []string{"spec.template.metadata.labels: Invalid value"}},
 		"replicas":       {Change: func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To(int32(-1)) }, Want: []string{"spec.replicas: Invalid value"}},

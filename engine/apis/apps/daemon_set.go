@@ -2,7 +2,11 @@ package apps
 
 import (
 	"context"
+	"maps"
+	"strconv"
+
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -16,13 +20,26 @@ func daemonSets() apis.Resource {
 		Status: func(d *appsv1.DaemonSet) *appsv1.DaemonSetStatus { return &d.Status },
 	}
 	rules := apis.TypedRules[*appsv1.DaemonSet]{
-		Default:                defaultDaemonSet,
-		PrepareForCreate:       parts.Create,
-		PrepareForUpdate:       parts.Update,
-		PrepareForStatusUpdate: parts.UpdateStatus,
-		Validate:               validateDaemonSet,
-		ValidateUpdate:         validateDaemonSetUpdate,
-		ValidateStatusUpdate:   validateDaemonSetStatusUpdate,
+		Default: defaultDaemonSet,
+		PrepareForCreate: func(ctx context.Context, d *appsv1.DaemonSet) {
+			parts.Create(ctx, d)
+			setTemplateGeneration(d, max(1, templateGeneration(d)))
+		},
+		PrepareForUpdate: func(ctx context.Context, d, old *appsv1.DaemonSet) {
+			parts.Update(ctx, d, old)
+			n := templateGeneration(old)
+			if !equality.Semantic.DeepEqual(d.Spec.Template, old.Spec.Template) {
+				n++
+			}
+			setTemplateGeneration(d, n)
+		},
+		PrepareForStatusUpdate: func(ctx context.Context, d, old *appsv1.DaemonSet) {
+			parts.UpdateStatus(ctx, d, old)
+			setTemplateGeneration(d, templateGeneration(old))
+		},
+		Validate:             validateDaemonSet,
+		ValidateUpdate:       validateDaemonSetUpdate,
+		ValidateStatusUpdate: validateDaemonSetStatusUpdate,
 		WarningsOnCreate: func(_ context.Context, d *appsv1.DaemonSet) []string {
 			return core.PodTemplateWarnings(specPath.Child("template"), &d.Spec.Template, nil)
 		},
@@ -38,6 +55,27 @@ func daemonSets() apis.Resource {
 		Columns:   daemonSetColumns(),
 		HasStatus: true,
 	}
+}
+
+// templateGeneration counts the templates a daemon set has had. It was a field of
+// the spec once, and is kept as an annotation for the pods that old versions made.
+func templateGeneration(d *appsv1.DaemonSet) int64 {
+	n, err := strconv.ParseInt(d.Annotations[appsv1.DeprecatedTemplateGeneration], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func setTemplateGeneration(d *appsv1.DaemonSet, n int64) {
+	if n == 0 {
+		return
+	}
+	d.Annotations = maps.Clone(d.Annotations)
+	if d.Annotations == nil {
+		d.Annotations = map[string]string{}
+	}
+	d.Annotations[appsv1.DeprecatedTemplateGeneration] = strconv.FormatInt(n, 10)
 }
 
 func defaultDaemonSet(d *appsv1.DaemonSet) {

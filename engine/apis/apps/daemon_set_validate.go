@@ -5,12 +5,14 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
-	"github.com/pintle-io/pintle/engine/apis/core"
-
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 func validateDaemonSet(_ context.Context, d *appsv1.DaemonSet) field.ErrorList {
@@ -25,8 +27,15 @@ func validateDaemonSetUpdate(_ context.Context, d, old *appsv1.DaemonSet) field.
 }
 
 func validateDaemonSetSpec(spec *appsv1.DaemonSetSpec, at *field.Path) field.ErrorList {
-	selector, errs := validateSelector(spec.Selector, "daemonset", at.Child("selector"))
-	w := core.WorkloadTemplate{Kind: "DaemonSet", Selector: selector}
+	errs := metavalidation.ValidateLabelSelector(spec.Selector, metavalidation.LabelSelectorValidationOptions{}, at.Child("selector"))
+	selector, err := metav1.LabelSelectorAsSelector(spec.Selector)
+	if err == nil && !selector.Matches(labels.Set(spec.Template.Labels)) {
+		errs = append(errs, field.Invalid(at.Child("template", "metadata", "labels"), spec.Template.Labels, "`selector` does not match template `labels`"))
+	}
+	if s := spec.Selector; s != nil && len(s.MatchLabels)+len(s.MatchExpressions) == 0 {
+		errs = append(errs, field.Invalid(at.Child("selector"), s, "empty selector is invalid for daemonset"))
+	}
+	w := core.WorkloadTemplate{Kind: "DaemonSet"}
 	errs = append(errs, w.Validate(&spec.Template, at.Child("template"))...)
 	errs = append(errs, core.ValidateNotNegative(spec.MinReadySeconds, at.Child("minReadySeconds"))...)
 	errs = append(errs, validateDaemonSetStrategy(&spec.UpdateStrategy, at.Child("updateStrategy"))...)

@@ -34,7 +34,7 @@ func nameWarning(name string) []string {
 // check of the template; it is nil if the selector is of no use.
 func validateSelector(s *metav1.LabelSelector, workload string, at *field.Path) (labels.Selector, field.ErrorList) {
 	if s == nil {
-		return nil, field.ErrorList{field.Required(at, "")}
+		return labels.Nothing(), field.ErrorList{field.Required(at, "")}
 	}
 	errs := metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, at)
 	if len(s.MatchLabels)+len(s.MatchExpressions) == 0 {

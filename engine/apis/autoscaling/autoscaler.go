@@ -26,7 +26,6 @@ func horizontalPodAutoscalers() apis.Resource {
 		Status: func(h *autoscalingv2.HorizontalPodAutoscaler) *autoscalingv2.HorizontalPodAutoscalerStatus {
 			return &h.Status
 		},
-		NoGeneration: true,
 	}
 	rules := apis.TypedRules[*autoscalingv2.HorizontalPodAutoscaler]{
 		Default:                defaultAutoscaler,

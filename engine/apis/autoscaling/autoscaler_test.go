@@ -17,7 +17,7 @@ func autoscaler() *hpa {
 	return &hpa{
 		ObjectMeta: metav1.ObjectMeta{Name: "h", Namespace: "default", ResourceVersion: "1"},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
-			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: "Deployment", Name: "web"}, MaxReplicas: 5,
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}, MaxReplicas: 5,
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{},
 		},
 	}
@@ -32,10 +32,14 @@ func TestAutoscaler(t *testing.T) {
 		return h.Spec.Metrics[0].Pods
 	}
 	apistest.RunCreate(t, horizontalPodAutoscalers(), autoscaler, map[string]apistest.Case[*hpa]{
-		"pods metric":    {Change: func(h *hpa) { pods(h) }},
-		"no max":         {Change: func(h *hpa) { h.Spec.MaxReplicas = 0 }, Want: []string{"spec.maxReplicas: Invalid value", "spec.maxReplicas: Invalid value"}},
-		"min above max":  {Change: func(h *hpa) { h.Spec.MinReplicas = ptr.To(int32(6)) }, Want: []string{"spec.maxReplicas: Invalid value"}},
-		"scale to zero":  {Change: func(h *hpa) { h.Spec.MinReplicas = ptr.To(int32(0)) }, Want: []string{"spec.minReplicas: Invalid value"}},
+		"pods metric":   {Change: func(h *hpa) { pods(h) }},
+		"no max":        {Change: func(h *hpa) { h.Spec.MaxReplicas = 0 }, Want: []string{"spec.maxReplicas: Invalid value"}},
+		"min above max": {Change: func(h *hpa) { h.Spec.MinReplicas = ptr.To(int32(6)) }, Want: []string{"spec.maxReplicas: Invalid value"}},
+		"scale to zero": {Change: func(h *hpa) { h.Spec.MinReplicas = ptr.To(int32(0)) }, Want: []string{"spec.metrics: Forbidden"}},
+		"no group":      {Change: func(h *hpa) { h.Spec.ScaleTargetRef.APIVersion = "v1" }, Want: []string{"spec.scaleTargetRef.apiVersion: Invalid value"}},
+		"core kind": {Change: func(h *hpa) {
+			h.Spec.ScaleTargetRef.APIVersion, h.Spec.ScaleTargetRef.Kind = "v1", "ReplicationController"
+		}},
 		"target":         {Change: func(h *hpa) { h.Spec.ScaleTargetRef.Name = "" }, Want: []string{"spec.scaleTargetRef.name: Required value"}},
 		"metric type":    {Change: func(h *hpa) { h.Spec.Metrics = []autoscalingv2.MetricSpec{{Type: "Mood"}} }, Want: []string{"spec.metrics[0].type: Unsupported value"}},
 		"no metric":      {Change: func(h *hpa) { h.Spec.Metrics = []autoscalingv2.MetricSpec{{Type: "Pods"}} }, Want: []string{"spec.metrics[0].pods: Required value"}},

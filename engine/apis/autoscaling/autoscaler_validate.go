@@ -6,13 +6,16 @@ import (
 	"slices"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 const (
@@ -27,12 +30,12 @@ var (
 
 func validateAutoscaler(h *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
 	errs := apis.ValidateMeta(&h.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
-	return append(errs, validateSpec(&h.Spec, specPath)...)
+	return append(errs, validateSpec(&h.Spec, nil, specPath)...)
 }
 
 func validateAutoscalerUpdate(_ context.Context, h, old *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
 	errs := apis.ValidateMetaUpdate(&h.ObjectMeta, &old.ObjectMeta, metadata)
-	return append(errs, validateSpec(&h.Spec, specPath)...)
+	return append(errs, validateSpec(&h.Spec, &old.Spec, specPath)...)
 }
 
 func validateAutoscalerStatusUpdate(_ context.Context, h, old *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList {
@@ -42,32 +45,55 @@ func validateAutoscalerStatusUpdate(_ context.Context, h, old *autoscalingv2.Hor
 	return append(errs, validation.ValidateNonnegativeField(int64(h.Status.DesiredReplicas), at.Child("desiredReplicas"))...)
 }
 
-func validateSpec(spec *autoscalingv2.HorizontalPodAutoscalerSpec, at *field.Path) field.ErrorList {
+// validateSpec checks what the type does not declare; old is nil on create.
+func validateSpec(spec, old *autoscalingv2.HorizontalPodAutoscalerSpec, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	least := int32(1)
-	if canScaleToZero(spec.Metrics) {
-		least = 0
-	}
-	if m := spec.MinReplicas; m != nil && *m < least {
-		errs = append(errs, field.Invalid(at.Child("minReplicas"), *m, fmt.Sprintf("must be greater than or equal to %d", least)))
-	}
-	if spec.MaxReplicas < 1 {
-		errs = append(errs, field.Invalid(at.Child("maxReplicas"), spec.MaxReplicas, "must be greater than 0"))
-	}
 	if m := spec.MinReplicas; m != nil && spec.MaxReplicas < *m {
 		errs = append(errs, field.Invalid(at.Child("maxReplicas"), spec.MaxReplicas, "must be greater than or equal to `minReplicas`"))
 	}
-	ref := &spec.ScaleTargetRef
-	errs = append(errs, requiredSegment(ref.Kind, at.Child("scaleTargetRef", "kind"))...)
-	errs = append(errs, requiredSegment(ref.Name, at.Child("scaleTargetRef", "name"))...)
+	errs = append(errs, validateTargetRef(spec, old, at.Child("scaleTargetRef"))...)
 	for i := range spec.Metrics {
-		errs = append(errs, validateMetric(&spec.Metrics[i], at.Child("metrics").Index(i))...)
+		errs = append(errs, validateMetric(&spec.Metrics[i], keepsBadVersion(old), at.Child("metrics").Index(i))...)
+	}
+	if ptr.Deref(spec.MinReplicas, 1) == 0 && !canScaleToZero(spec.Metrics) {
+		errs = append(errs, field.Forbidden(at.Child("metrics"), "must specify at least one Object or External metric to support scaling to zero replicas"))
 	}
 	if b := spec.Behavior; b != nil {
 		errs = append(errs, validateScaling(b.ScaleUp, at.Child("behavior", "scaleUp"))...)
 		errs = append(errs, validateScaling(b.ScaleDown, at.Child("behavior", "scaleDown"))...)
 	}
 	return errs
+}
+
+// validateTargetRef wants a group, unless the target is of the one kind of the core
+// group that scales, or was there before.
+func validateTargetRef(spec, old *autoscalingv2.HorizontalPodAutoscalerSpec, at *field.Path) field.ErrorList {
+	ref := &spec.ScaleTargetRef
+	errs := requiredSegment(ref.Kind, "", at.Child("kind"))
+	errs = append(errs, requiredSegment(ref.Name, "", at.Child("name"))...)
+	if old != nil && old.ScaleTargetRef.APIVersion == ref.APIVersion && old.ScaleTargetRef.Kind == ref.Kind {
+		return errs
+	}
+	return append(errs, validateVersion(ref.APIVersion, ref.Kind == "ReplicationController", at.Child("apiVersion"))...)
+}
+
+func validateVersion(version string, coreGroup bool, at *field.Path) field.ErrorList {
+	gv, err := schema.ParseGroupVersion(version)
+	switch {
+	case err != nil:
+		return field.ErrorList{field.Invalid(at, version, err.Error())}
+	case gv.Group == "" && !coreGroup:
+		return field.ErrorList{field.Invalid(at, version, "apiVersion must specify API group")}
+	}
+	return nil
+}
+
+// keepsBadVersion: one object metric of a version that is none excuses them all.
+func keepsBadVersion(old *autoscalingv2.HorizontalPodAutoscalerSpec) bool {
+	return old != nil && slices.ContainsFunc(old.Metrics, func(m autoscalingv2.MetricSpec) bool {
+		return m.Type == autoscalingv2.ObjectMetricSourceType && m.Object != nil &&
+			len(validateVersion(m.Object.DescribedObject.APIVersion, true, nil)) > 0
+	})
 }
 
 // canScaleToZero asks for a metric that exists without pods.
@@ -77,9 +103,9 @@ func canScaleToZero(metrics []autoscalingv2.MetricSpec) bool {
 	})
 }
 
-func requiredSegment(value string, at *field.Path) field.ErrorList {
+func requiredSegment(value, missing string, at *field.Path) field.ErrorList {
 	if value == "" {
-		return field.ErrorList{field.Required(at, "")}
+		return field.ErrorList{field.Required(at, missing)}
 	}
 	var errs field.ErrorList
 	for _, msg := range path.IsValidPathSegmentName(value) {
@@ -94,82 +120,123 @@ var metricTypes = []autoscalingv2.MetricSourceType{
 }
 
 // validateMetric asks for exactly the source that the type names.
-func validateMetric(m *autoscalingv2.MetricSpec, at *field.Path) field.ErrorList {
+func validateMetric(m *autoscalingv2.MetricSpec, anyVersion bool, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
 	if m.Type == "" {
-		return field.ErrorList{field.Required(at.Child("type"), "must specify a metric source type")}
+		errs = append(errs, field.Required(at.Child("type"), "must specify a metric source type"))
 	}
 	if !slices.Contains(metricTypes, m.Type) {
-		return field.ErrorList{field.NotSupported(at.Child("type"), m.Type, metricTypes)}
+		errs = append(errs, field.NotSupported(at.Child("type"), m.Type, metricTypes))
 	}
-	var errs field.ErrorList
-	source := func(t autoscalingv2.MetricSourceType, name string, set bool, check func(*field.Path) field.ErrorList) {
-		switch {
-		case set && t == m.Type:
-			errs = append(errs, check(at.Child(name))...)
-		case set:
-			errs = append(errs, field.Forbidden(at.Child(name), "must populate the given metric source only"))
-		case t == m.Type:
-			errs = append(errs, field.Required(at.Child(name), "must populate information for the given metric source"))
+	sources := []struct {
+		of    autoscalingv2.MetricSourceType
+		name  string
+		set   bool
+		check func(*field.Path) field.ErrorList
+	}{
+		{autoscalingv2.ObjectMetricSourceType, "object", m.Object != nil, func(at *field.Path) field.ErrorList { return validateObject(m.Object, anyVersion, at) }},
+		{autoscalingv2.ExternalMetricSourceType, "external", m.External != nil, func(at *field.Path) field.ErrorList { return validateExternal(m.External, at) }},
+		{autoscalingv2.PodsMetricSourceType, "pods", m.Pods != nil, func(at *field.Path) field.ErrorList { return validatePods(m.Pods, at) }},
+		{autoscalingv2.ResourceMetricSourceType, "resource", m.Resource != nil, func(at *field.Path) field.ErrorList {
+			return validateResourceTarget(m.Resource.Name, &m.Resource.Target, at)
+		}},
+		{autoscalingv2.ContainerResourceMetricSourceType, "containerResource", m.ContainerResource != nil, func(at *field.Path) field.ErrorList {
+			return validateContainerResource(m.ContainerResource, at)
+		}},
+	}
+	present := 0
+	for _, s := range sources {
+		if s.set {
+			if present++; present == 1 {
+				errs = append(errs, s.check(at.Child(s.name))...)
+			}
 		}
 	}
-	source(autoscalingv2.ObjectMetricSourceType, "object", m.Object != nil, func(at *field.Path) field.ErrorList {
-		errs := requiredSegment(m.Object.DescribedObject.Kind, at.Child("describedObject", "kind"))
-		errs = append(errs, requiredSegment(m.Object.DescribedObject.Name, at.Child("describedObject", "name"))...)
-		errs = append(errs, validateIdentifier(&m.Object.Metric, at.Child("metric"))...)
-		errs = append(errs, validateTarget(&m.Object.Target, at.Child("target"))...)
-		if m.Object.Target.Value == nil && m.Object.Target.AverageValue == nil {
-			errs = append(errs, field.Required(at.Child("target", "averageValue"), "must set either value or averageValue"))
+	for _, s := range sources {
+		if s.of == m.Type && !s.set {
+			errs = append(errs, field.Required(at.Child(s.name), "must populate information for the given metric source"))
 		}
-		return errs
-	})
-	source(autoscalingv2.ExternalMetricSourceType, "external", m.External != nil, func(at *field.Path) field.ErrorList {
-		errs := validateIdentifier(&m.External.Metric, at.Child("metric"))
-		errs = append(errs, validateTarget(&m.External.Target, at.Child("target"))...)
-		switch t := &m.External.Target; {
-		case t.Value == nil && t.AverageValue == nil:
-			errs = append(errs, field.Required(at.Child("target", "averageValue"), "must set either a target value for metric or a per-pod target"))
-		case t.Value != nil && t.AverageValue != nil:
-			errs = append(errs, field.Forbidden(at.Child("target", "value"), "may not set both a target value for metric and a per-pod target"))
+	}
+	for _, s := range sources {
+		if present != 1 && s.set && s.of != m.Type {
+			errs = append(errs, field.Forbidden(at.Child(s.name), "must populate the given metric source only"))
 		}
-		return errs
-	})
-	source(autoscalingv2.PodsMetricSourceType, "pods", m.Pods != nil, func(at *field.Path) field.ErrorList {
-		errs := validateIdentifier(&m.Pods.Metric, at.Child("metric"))
-		errs = append(errs, validateTarget(&m.Pods.Target, at.Child("target"))...)
-		if q := m.Pods.Target.AverageValue; q == nil || q.Sign() != 1 {
-			errs = append(errs, field.Required(at.Child("target", "averageValue"), "must specify a positive target averageValue"))
-		}
-		return errs
-	})
-	source(autoscalingv2.ResourceMetricSourceType, "resource", m.Resource != nil, func(at *field.Path) field.ErrorList {
-		return validateResourceTarget(string(m.Resource.Name), &m.Resource.Target, at)
-	})
-	source(autoscalingv2.ContainerResourceMetricSourceType, "containerResource", m.ContainerResource != nil, func(at *field.Path) field.ErrorList {
-		errs := validateResourceTarget(string(m.ContainerResource.Name), &m.ContainerResource.Target, at)
-		if m.ContainerResource.Container == "" {
-			errs = append(errs, field.Required(at.Child("container"), "must specify a container name"))
-		}
-		return errs
-	})
+	}
 	return errs
 }
 
+func validateObject(o *autoscalingv2.ObjectMetricSource, anyVersion bool, at *field.Path) field.ErrorList {
+	refAt := at.Child("describedObject")
+	errs := requiredSegment(o.DescribedObject.Kind, "", refAt.Child("kind"))
+	errs = append(errs, requiredSegment(o.DescribedObject.Name, "", refAt.Child("name"))...)
+	if !anyVersion {
+		errs = append(errs, validateVersion(o.DescribedObject.APIVersion, true, refAt.Child("apiVersion"))...)
+	}
+	errs = append(errs, validateIdentifier(&o.Metric, at.Child("metric"))...)
+	errs = append(errs, validateTarget(&o.Target, at.Child("target"))...)
+	if o.Target.Value == nil && o.Target.AverageValue == nil {
+		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must set either a target value or averageValue"))
+	}
+	return errs
+}
+
+func validateExternal(e *autoscalingv2.ExternalMetricSource, at *field.Path) field.ErrorList {
+	errs := validateIdentifier(&e.Metric, at.Child("metric"))
+	errs = append(errs, validateTarget(&e.Target, at.Child("target"))...)
+	switch t := &e.Target; {
+	case t.Value == nil && t.AverageValue == nil:
+		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must set either a target value for metric or a per-pod target"))
+	case t.Value != nil && t.AverageValue != nil:
+		errs = append(errs, field.Forbidden(at.Child("target", "value"), "may not set both a target value for metric and a per-pod target"))
+	}
+	return errs
+}
+
+func validatePods(p *autoscalingv2.PodsMetricSource, at *field.Path) field.ErrorList {
+	errs := validateIdentifier(&p.Metric, at.Child("metric"))
+	errs = append(errs, validateTarget(&p.Target, at.Child("target"))...)
+	if q := p.Target.AverageValue; q == nil || q.Sign() != 1 {
+		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must specify a positive target averageValue"))
+	}
+	return errs
+}
+
+func validateContainerResource(c *autoscalingv2.ContainerResourceMetricSource, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if c.Name == "" {
+		errs = append(errs, field.Required(at.Child("name"), "must specify a resource name"))
+	} else {
+		errs = append(errs, core.ValidateContainerResourceName(c.Name, at.Child("name"))...)
+	}
+	if c.Container == "" {
+		errs = append(errs, field.Required(at.Child("container"), "must specify a container"))
+	} else {
+		errs = append(errs, core.ValidateDNS1123Label(c.Container, at.Child("container"))...)
+	}
+	return append(errs, validateUsage(&c.Target, at.Child("target"))...)
+}
+
 func validateIdentifier(m *autoscalingv2.MetricIdentifier, at *field.Path) field.ErrorList {
-	errs := requiredSegment(m.Name, at.Child("name"))
+	errs := requiredSegment(m.Name, "must specify a metric name", at.Child("name"))
 	return append(errs, metavalidation.ValidateLabelSelector(m.Selector, metavalidation.LabelSelectorValidationOptions{}, at.Child("selector"))...)
 }
 
-func validateResourceTarget(name string, t *autoscalingv2.MetricTarget, at *field.Path) field.ErrorList {
+func validateResourceTarget(name corev1.ResourceName, t *autoscalingv2.MetricTarget, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if name == "" {
 		errs = append(errs, field.Required(at.Child("name"), "must specify a resource name"))
 	}
-	errs = append(errs, validateTarget(t, at.Child("target"))...)
+	return append(errs, validateUsage(t, at.Child("target"))...)
+}
+
+// validateUsage asks for an amount or a share.
+func validateUsage(t *autoscalingv2.MetricTarget, at *field.Path) field.ErrorList {
+	errs := validateTarget(t, at)
 	switch {
 	case t.AverageUtilization == nil && t.AverageValue == nil:
-		errs = append(errs, field.Required(at.Child("target", "averageUtilization"), "must set either a target raw value or a target utilization"))
+		errs = append(errs, field.Required(at.Child("averageUtilization"), "must set either a target raw value or a target utilization"))
 	case t.AverageUtilization != nil && t.AverageValue != nil:
-		errs = append(errs, field.Forbidden(at.Child("target", "averageValue"), "may not set both a target raw value and a target utilization"))
+		errs = append(errs, field.Forbidden(at.Child("averageValue"), "may not set both a target raw value and a target utilization"))
 	}
 	return errs
 }
@@ -209,15 +276,15 @@ func validateScaling(r *autoscalingv2.HPAScalingRules, at *field.Path) field.Err
 	if s := r.SelectPolicy; s != nil && !slices.Contains(known, *s) {
 		errs = append(errs, field.NotSupported(at.Child("selectPolicy"), *s, known))
 	}
-	if t := r.Tolerance; t != nil && t.Sign() < 0 {
-		errs = append(errs, field.Invalid(at.Child("tolerance"), t.String(), "must be greater than or equal to 0"))
-	}
 	policiesAt := at.Child("policies")
-	if len(r.Policies) == 0 && ptr.Deref(r.SelectPolicy, "") != autoscalingv2.DisabledPolicySelect {
+	if len(r.Policies) == 0 {
 		errs = append(errs, field.Required(policiesAt, "must specify at least one Policy"))
 	}
 	for i := range r.Policies {
 		errs = append(errs, validatePolicy(&r.Policies[i], policiesAt.Index(i))...)
+	}
+	if t := r.Tolerance; t != nil && t.Sign() < 0 {
+		errs = append(errs, field.Invalid(at.Child("tolerance"), t.String(), "must be greater than or equal to 0"))
 	}
 	return errs
 }

@@ -79,7 +79,7 @@ func TestJobSelectorIsGenerated(t *testing.T) {
 	if diff := cmp.Diff(want, j.Spec.Template.Labels); diff != "" {
 		t.Errorf("template labels (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"app": "once"}, j.Labels); diff != "" {
+	if diff := cmp.Diff(want, j.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 	if *j.Spec.BackoffLimit != 6 || *j.Spec.Completions != 1 || *j.Spec.Parallelism != 1 || *j.Spec.PodReplacementPolicy != batchv1.TerminatingOrFailed {

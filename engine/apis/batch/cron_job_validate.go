@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -9,12 +10,11 @@ import (
 	"github.com/robfig/cron/v3"
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-
-	"github.com/pintle-io/pintle/engine/apis/core"
+	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 // maxCronJobName leaves room for the time that job names end with.
@@ -57,8 +57,13 @@ func validateCronJobSpec(spec, old *batchv1.CronJobSpec, at *field.Path) field.E
 		errs = append(errs, field.NotSupported(at.Child("concurrencyPolicy"), p, concurrencyPolicies))
 	}
 	templateAt := at.Child("jobTemplate")
-	errs = append(errs, metavalidation.ValidateLabels(spec.JobTemplate.Labels, templateAt.Child("metadata", "labels"))...)
 	errs = append(errs, validateAnyJobSpec(&spec.JobTemplate.Spec, templateAt.Child("spec"))...)
+	if selector := spec.JobTemplate.Spec.Selector; selector != nil {
+		errs = append(errs, field.Invalid(templateAt.Child("spec", "selector"), selector, "`selector` will be auto-generated"))
+	}
+	if ptr.Deref(spec.JobTemplate.Spec.ManualSelector, false) {
+		errs = append(errs, field.NotSupported(templateAt.Child("spec", "manualSelector"), true, []string{"nil", "false"}))
+	}
 	if l := spec.SuccessfulJobsHistoryLimit; l != nil {
 		errs = append(errs, core.ValidateNotNegative(*l, at.Child("successfulJobsHistoryLimit"))...)
 	}
@@ -81,17 +86,27 @@ func validateSchedule(s string, at *field.Path) field.ErrorList {
 	return errs
 }
 
+// zonePart is what the names of time zones are made of.
+var zonePart = regexp.MustCompile(`^[A-Za-z\.\-_0-9+]{1,14}$`)
+
 func validateTimeZone(zone *string, at *field.Path) field.ErrorList {
-	switch {
-	case zone == nil:
+	if zone == nil {
 		return nil
-	case *zone == "":
+	}
+	if *zone == "" {
 		return field.ErrorList{field.Invalid(at, *zone, "timeZone must be nil or non-empty string")}
-	case strings.EqualFold(*zone, "local"):
-		return field.ErrorList{field.Invalid(at, *zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones")}
+	}
+	for _, part := range strings.Split(*zone, "/") {
+		if part == "." || part == ".." || strings.HasPrefix(part, "-") || !zonePart.MatchString(part) {
+			return field.ErrorList{field.Invalid(at, *zone, "unknown time zone "+*zone)}
+		}
+	}
+	var errs field.ErrorList
+	if strings.EqualFold(*zone, "local") {
+		errs = append(errs, field.Invalid(at, *zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"))
 	}
 	if _, err := time.LoadLocation(*zone); err != nil {
-		return field.ErrorList{field.Invalid(at, *zone, err.Error())}
+		errs = append(errs, field.Invalid(at, *zone, err.Error()))
 	}
-	return nil
+	return errs
 }

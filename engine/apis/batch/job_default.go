@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"maps"
 	"math"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -22,12 +21,13 @@ func defaultJob(j *batchv1.Job) {
 	setDefaultPtr(&spec.BackoffLimit, 6)
 	setDefaultPtr(&spec.CompletionMode, batchv1.NonIndexedCompletion)
 	setDefaultPtr(&spec.Suspend, false)
+	setDefaultPtr(&spec.ManualSelector, false)
 	if spec.PodFailurePolicy != nil {
 		setDefaultPtr(&spec.PodReplacementPolicy, batchv1.Failed)
 	}
 	setDefaultPtr(&spec.PodReplacementPolicy, batchv1.TerminatingOrFailed)
 	if len(j.Labels) == 0 && spec.Template.Labels != nil {
-		j.Labels = maps.Clone(spec.Template.Labels) // apart: the template gets more labels on create
+		j.Labels = spec.Template.Labels // the same map: what creation adds to the template is a label of the job, too
 	}
 	defaultJobSpec(spec)
 }

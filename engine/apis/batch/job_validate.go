@@ -15,9 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
-	"github.com/pintle-io/pintle/engine/apis/core"
-
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 var (

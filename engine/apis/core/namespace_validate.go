@@ -30,7 +30,9 @@ func prepareNamespaceStatusUpdate(_ context.Context, n, old *corev1.Namespace) {
 func validateNamespace(_ context.Context, n *corev1.Namespace) field.ErrorList {
 	errs := apis.ValidateMeta(&n.ObjectMeta, false, validation.ValidateNamespaceName, metadata)
 	for _, f := range n.Spec.Finalizers {
-		errs = append(errs, invalidEach(field.NewPath("spec", "finalizers"), f, utilvalidation.IsQualifiedName(string(f)))...)
+		at := field.NewPath("spec", "finalizers")
+		errs = append(errs, invalidEach(at, string(f), utilvalidation.IsQualifiedName(string(f)))...)
+		errs = append(errs, apis.ValidateFinalizer(string(f), at)...)
 	}
 	return errs
 }

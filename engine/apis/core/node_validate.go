@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -20,19 +19,22 @@ import (
 // prepareNodeCreate keeps the status: a node registers with what it offers.
 func prepareNodeCreate(_ context.Context, n *corev1.Node) {
 	n.Spec.ConfigSource = nil
+	n.Spec.PodPreemptionPolicy = nil // of a feature that is off by default
 	n.Status.Config = nil
 }
 
 func prepareNodeUpdate(_ context.Context, n, old *corev1.Node) {
 	n.Status = old.Status
-	n.Spec.ConfigSource = old.Spec.ConfigSource
+	n.Spec.ConfigSource, n.Spec.PodPreemptionPolicy = old.Spec.ConfigSource, old.Spec.PodPreemptionPolicy
 }
 
-func prepareNodeStatusUpdate(_ context.Context, n, old *corev1.Node) { n.Spec = old.Spec }
+func prepareNodeStatusUpdate(_ context.Context, n, old *corev1.Node) {
+	n.Spec, n.Status.Config = old.Spec, old.Status.Config
+}
 
 func validateNode(n *corev1.Node) field.ErrorList {
 	errs := apis.ValidateMeta(&n.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
-	errs = append(errs, validateTaints(n.Spec.Taints, specPath.Child("taints"))...)
+	errs = append(errs, validateTaints(n.Spec.Taints, metadata.Child("taints"))...)
 	errs = append(errs, validateNodeAmounts(n)...)
 	cidrsAt := specPath.Child("podCIDRs")
 	for i, c := range n.Spec.PodCIDRs {
@@ -91,14 +93,8 @@ func validateNodeUpdate(_ context.Context, n, old *corev1.Node) field.ErrorList 
 	if len(old.Spec.PodCIDRs) > 0 && !slices.Equal(old.Spec.PodCIDRs, n.Spec.PodCIDRs) {
 		errs = append(errs, field.Forbidden(specPath.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
 	}
-	if old.Spec.ProviderID != "" && old.Spec.ProviderID != n.Spec.ProviderID {
-		errs = append(errs, field.Forbidden(specPath.Child("providerID"), `node updates may not change providerID except from "" to valid`))
-	}
-	rest := n.Spec
-	rest.PodCIDR, rest.PodCIDRs, rest.ProviderID = old.Spec.PodCIDR, old.Spec.PodCIDRs, old.Spec.ProviderID
-	rest.Unschedulable, rest.Taints, rest.PodPreemptionPolicy = old.Spec.Unschedulable, old.Spec.Taints, old.Spec.PodPreemptionPolicy
-	if !equality.Semantic.DeepEqual(rest, old.Spec) {
-		errs = append(errs, field.Forbidden(field.NewPath(""), "node updates may only change labels, taints, or capacity"))
+	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
+		errs = append(errs, field.Forbidden(specPath.Child("externalID"), "may not be updated"))
 	}
 	return errs
 }

@@ -7,10 +7,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
@@ -47,21 +45,21 @@ func validateQuota(q *corev1.ResourceQuota) field.ErrorList {
 
 func validateScopeSelector(s *corev1.ScopeSelector, known []corev1.ResourceQuotaScope, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	for i, r := range s.MatchExpressions {
+	for _, r := range s.MatchExpressions {
 		if !slices.Contains(known, r.ScopeName) {
-			errs = append(errs, field.Invalid(at.Index(i).Child("scopeName"), r.ScopeName, "unsupported scope"))
+			errs = append(errs, field.Invalid(at.Child("scopeName"), r.ScopeName, "unsupported scope"))
 		}
 		switch r.Operator {
 		case corev1.ScopeSelectorOpIn, corev1.ScopeSelectorOpNotIn:
 			if len(r.Values) == 0 {
-				errs = append(errs, field.Required(at.Index(i).Child("values"), "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"))
+				errs = append(errs, field.Required(at.Child("values"), "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"))
 			}
 		case corev1.ScopeSelectorOpExists, corev1.ScopeSelectorOpDoesNotExist:
 			if len(r.Values) > 0 {
-				errs = append(errs, field.Invalid(at.Index(i).Child("values"), r.Values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"))
+				errs = append(errs, field.Invalid(at.Child("values"), r.Values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"))
 			}
 		default:
-			errs = append(errs, field.Invalid(at.Index(i).Child("operator"), r.Operator, "not a valid selector operator"))
+			errs = append(errs, field.Invalid(at.Child("operator"), r.Operator, "not a valid selector operator"))
 		}
 	}
 	return errs
@@ -78,7 +76,7 @@ func validateQuotaAmounts(list corev1.ResourceList, at *field.Path) field.ErrorL
 
 // validateQuotaResourceName takes amounts, and counts of objects.
 func validateQuotaResourceName(name corev1.ResourceName, at *field.Path) field.ErrorList {
-	errs := invalidEach(at, name, utilvalidation.IsQualifiedName(string(name)))
+	errs := validateResourceName(name, at)
 	if strings.Contains(string(name), "/") || standardResources.Has(name) || isHugePages(name) || strings.HasPrefix(string(name), corev1.ResourceRequestsHugePagesPrefix) {
 		return errs
 	}
@@ -90,9 +88,6 @@ func validateQuotaUpdate(_ context.Context, q, old *corev1.ResourceQuota) field.
 	errs = append(errs, validateQuota(q)...)
 	if !sets.New(q.Spec.Scopes...).Equal(sets.New(old.Spec.Scopes...)) {
 		errs = append(errs, field.Invalid(specPath.Child("scopes"), q.Spec.Scopes, immutable))
-	}
-	if !equality.Semantic.DeepEqual(q.Spec.ScopeSelector, old.Spec.ScopeSelector) {
-		errs = append(errs, field.Invalid(specPath.Child("scopeSelector"), q.Spec.ScopeSelector, immutable))
 	}
 	return errs
 }

@@ -52,7 +52,8 @@ func validateResourceName(name corev1.ResourceName, at *field.Path) field.ErrorL
 	return errs
 }
 
-func validateContainerResourceName(name corev1.ResourceName, at *field.Path) field.ErrorList {
+// ValidateContainerResourceName checks the name of a resource that containers use.
+func ValidateContainerResourceName(name corev1.ResourceName, at *field.Path) field.ErrorList {
 	errs := validateResourceName(name, at)
 	if !strings.Contains(string(name), "/") {
 		switch {
@@ -90,7 +91,7 @@ func isCount(name corev1.ResourceName) bool {
 // ValidateAmounts checks a list of resources of a container, one key at a time
 // in the order of names.
 func ValidateAmounts(list corev1.ResourceList, at *field.Path) field.ErrorList {
-	return validateAmounts(list, validateContainerResourceName, at)
+	return validateAmounts(list, ValidateContainerResourceName, at)
 }
 
 func validateAmounts(list corev1.ResourceList, check resourceCheck, at *field.Path) field.ErrorList {
@@ -150,7 +151,7 @@ func (s *specScope) validateRequirements(r *corev1.ResourceRequirements, check r
 }
 
 func (s *specScope) validateResources(r *corev1.ResourceRequirements, at *field.Path) field.ErrorList {
-	return s.validateRequirements(r, validateContainerResourceName, at)
+	return s.validateRequirements(r, ValidateContainerResourceName, at)
 }
 
 func hugePagesNeedMore(r *corev1.ResourceRequirements, at *field.Path) field.ErrorList {

@@ -2,11 +2,13 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
 )
 
 func prepareServiceCreate(_ context.Context, s *corev1.Service) { s.Status = corev1.ServiceStatus{} }
@@ -95,30 +97,35 @@ func sameNodePorts(s, old *corev1.Service) bool {
 
 func serviceWarnings(s *corev1.Service) []string {
 	var out []string
-	if isHeadless(&s.Spec) {
-		if s.Spec.LoadBalancerIP != "" {
-			out = append(out, "spec.loadBalancerIP is ignored for headless services")
-		}
-		if len(s.Spec.ExternalIPs) > 0 {
-			out = append(out, "spec.externalIPs is ignored for headless services")
-		}
-		if s.Spec.SessionAffinity != corev1.ServiceAffinityNone {
-			out = append(out, "spec.SessionAffinity is ignored for headless services")
+	say := func(when bool, text string) {
+		if when {
+			out = append(out, text)
 		}
 	}
-	if s.Spec.Type == corev1.ServiceTypeExternalName && len(s.Spec.ExternalIPs) > 0 {
-		out = append(out, "spec.externalIPs is ignored for ExternalName services")
-	}
+	headless, external := isHeadless(&s.Spec), s.Spec.Type == corev1.ServiceTypeExternalName
+	_, hints := s.Annotations[corev1.DeprecatedAnnotationTopologyAwareHints]
+	say(hints, fmt.Sprintf("annotation %s is deprecated, please use %s instead", corev1.DeprecatedAnnotationTopologyAwareHints, corev1.AnnotationTopologyMode))
 	for i, ip := range s.Spec.ClusterIPs {
 		if ip != corev1.ClusterIPNone {
 			out = append(out, utilvalidation.GetWarningsForIP(specPath.Child("clusterIPs").Index(i), ip)...)
 		}
 	}
+	say(headless && s.Spec.LoadBalancerIP != "", "spec.loadBalancerIP is ignored for headless services")
+	say(headless && len(s.Spec.ExternalIPs) > 0, "spec.externalIPs is ignored for headless services")
+	say(headless && s.Spec.SessionAffinity != corev1.ServiceAffinityNone, "spec.SessionAffinity is ignored for headless services")
 	for i, ip := range s.Spec.ExternalIPs {
 		out = append(out, utilvalidation.GetWarningsForIP(specPath.Child("externalIPs").Index(i), ip)...)
+	}
+	say(!headless && !external && len(s.Spec.ExternalIPs) > 0, "spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+	if ip := s.Spec.LoadBalancerIP; ip != "" {
+		out = append(out, utilvalidation.GetWarningsForIP(specPath.Child("loadBalancerIP"), ip)...)
 	}
 	for i, cidr := range s.Spec.LoadBalancerSourceRanges {
 		out = append(out, utilvalidation.GetWarningsForCIDR(specPath.Child("loadBalancerSourceRanges").Index(i), cidr)...)
 	}
+	say(external && len(s.Spec.ExternalIPs) > 0, `spec.externalIPs is ignored when spec.type is "ExternalName"`)
+	say(!external && s.Spec.ExternalName != "", `spec.externalName is ignored when spec.type is not "ExternalName"`)
+	say(ptr.Deref(s.Spec.TrafficDistribution, "") == corev1.ServiceTrafficDistributionPreferClose,
+		fmt.Sprintf("spec.trafficDistribution: %q is deprecated; use %q", corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone))
 	return out
 }

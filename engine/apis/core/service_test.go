@@ -25,7 +25,7 @@ func validService() *corev1.Service {
 
 func TestServiceCreate(t *testing.T) {
 	apistest.RunCreate(t, services(), validService, map[string]apistest.Case[*corev1.Service]{
-		"name":     {Change: func(s *corev1.Service) { s.Name = "1web" }, Want: []string{"metadata.name: Invalid value"}},
+		"name":     {Change: func(s *corev1.Service) { s.Name = "Web" }, Want: []string{"metadata.name: Invalid value"}},
 		"no ports": {Change: func(s *corev1.Service) { s.Spec.Ports = nil }, Want: []string{"spec.ports: Required value"}},
 		"headless": {Change: func(s *corev1.Service) {
 			s.Spec.ClusterIP, s.Spec.ClusterIPs, s.Spec.Ports = "None", []string{"None"}, nil

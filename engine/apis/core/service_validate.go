@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -56,7 +57,7 @@ func validateAddressesKept(s, old *corev1.Service) field.ErrorList {
 
 func validateService(s *corev1.Service) field.ErrorList {
 	spec := &s.Spec
-	errs := apis.ValidateMeta(&s.ObjectMeta, true, ServiceNameMessages, metadata)
+	errs := apis.ValidateMeta(&s.ObjectMeta, true, validation.NameIsDNSLabel, metadata)
 	headless := isHeadless(spec)
 	if len(spec.Ports) == 0 && !headless && spec.Type != corev1.ServiceTypeExternalName {
 		errs = append(errs, field.Required(specPath.Child("ports"), ""))
@@ -238,7 +239,7 @@ func validateTrafficPolicies(spec *corev1.ServiceSpec) field.ErrorList {
 	} else {
 		errs = append(errs, oneOf(*p, specPath.Child("internalTrafficPolicy"), corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal)...)
 	}
-	known := []string{corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameNode, corev1.ServiceTrafficDistributionPreferSameZone}
+	known := []string{corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode}
 	if d := spec.TrafficDistribution; d != nil && !slices.Contains(known, *d) {
 		errs = append(errs, field.NotSupported(specPath.Child("trafficDistribution"), *d, known))
 	}

@@ -17,10 +17,11 @@ func runtimeClasses() apis.Resource {
 	rules := apis.TypedRules[*nodev1.RuntimeClass]{
 		Validate: func(_ context.Context, c *nodev1.RuntimeClass) field.ErrorList { return validateRuntimeClass(c) },
 		ValidateUpdate: func(_ context.Context, c, old *nodev1.RuntimeClass) field.ErrorList {
-			errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+			errs := append(validateRuntimeClass(c), apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
 			return append(errs, validation.ValidateImmutableField(c.Handler, old.Handler, field.NewPath("handler"))...)
 		},
 	}.Rules()
+	rules.CreateOnUpdate = true
 	rules.ForbidUnconditionalUpdate = true
 	return apis.Resource{
 		GVK: nodev1.SchemeGroupVersion.WithKind("RuntimeClass"), Plural: "runtimeclasses", Singular: "runtimeclass",

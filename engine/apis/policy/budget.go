@@ -31,7 +31,7 @@ func podDisruptionBudgets() apis.Resource {
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
 		Validate: func(_ context.Context, b *policyv1.PodDisruptionBudget) field.ErrorList {
-			errs := apis.ValidateMeta(&b.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
+			errs := validation.ValidateObjectMeta(&b.ObjectMeta, true, anyName, metadata)
 			return append(errs, validateBudget(&b.Spec, specPath)...)
 		},
 		ValidateUpdate: func(_ context.Context, b, old *policyv1.PodDisruptionBudget) field.ErrorList {
@@ -57,6 +57,9 @@ func podDisruptionBudgets() apis.Resource {
 		HasStatus: true,
 	}
 }
+
+// anyName leaves names to what every name must keep.
+func anyName(string, bool) []string { return nil }
 
 func share(v *intstr.IntOrString) string {
 	if v == nil {

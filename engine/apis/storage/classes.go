@@ -115,16 +115,16 @@ func validateParameters(parameters map[string]string, allowEmpty bool, at *field
 
 func validateStorageClassUpdate(_ context.Context, c, old *storagev1.StorageClass) field.ErrorList {
 	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
-	if !equality.Semantic.DeepEqual(c.Parameters, old.Parameters) {
-		errs = append(errs, field.Forbidden(field.NewPath("parameters"), "updates to parameters are forbidden."))
+	for _, f := range []struct {
+		name     string
+		now, was any
+	}{
+		{"parameters", c.Parameters, old.Parameters}, {"provisioner", c.Provisioner, old.Provisioner},
+		{"reclaimPolicy", c.ReclaimPolicy, old.ReclaimPolicy}, {"volumeBindingMode", c.VolumeBindingMode, old.VolumeBindingMode},
+	} {
+		errs = append(errs, validation.ValidateImmutableField(f.now, f.was, field.NewPath(f.name))...)
 	}
-	if c.Provisioner != old.Provisioner {
-		errs = append(errs, field.Forbidden(field.NewPath("provisioner"), "updates to provisioner are forbidden."))
-	}
-	if !equality.Semantic.DeepEqual(c.ReclaimPolicy, old.ReclaimPolicy) {
-		errs = append(errs, field.Forbidden(field.NewPath("reclaimPolicy"), "updates to reclaimPolicy are forbidden."))
-	}
-	return append(errs, validation.ValidateImmutableField(c.VolumeBindingMode, old.VolumeBindingMode, field.NewPath("volumeBindingMode"))...)
+	return errs
 }
 
 func volumeAttributesClasses() apis.Resource {

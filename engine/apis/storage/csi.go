@@ -20,15 +20,16 @@ import (
 )
 
 func csiDrivers() apis.Resource {
-	create, update := apis.CountGenerations(func(d, old *storagev1.CSIDriver) bool {
-		return !equality.Semantic.DeepEqual(d.Spec.TokenRequests, old.Spec.TokenRequests) ||
-			!equality.Semantic.DeepEqual(d.Spec.RequiresRepublish, old.Spec.RequiresRepublish) ||
-			!equality.Semantic.DeepEqual(d.Spec.SELinuxMount, old.Spec.SELinuxMount)
-	})
 	rules := apis.TypedRules[*storagev1.CSIDriver]{
-		Default:          defaultCSIDriver,
-		PrepareForCreate: create,
-		PrepareForUpdate: update,
+		Default: defaultCSIDriver,
+		PrepareForUpdate: func(_ context.Context, d, old *storagev1.CSIDriver) {
+			if !equality.Semantic.DeepEqual(d.Spec.TokenRequests, old.Spec.TokenRequests) ||
+				!equality.Semantic.DeepEqual(d.Spec.RequiresRepublish, old.Spec.RequiresRepublish) ||
+				!equality.Semantic.DeepEqual(d.Spec.SELinuxMount, old.Spec.SELinuxMount) {
+				d.Generation = old.Generation + 1
+			}
+		},
+		PrepareForCreate: func(context.Context, *storagev1.CSIDriver) {}, // keeps the generation given
 		Validate:         func(_ context.Context, d *storagev1.CSIDriver) field.ErrorList { return validateCSIDriver(d) },
 		ValidateUpdate: func(_ context.Context, d, old *storagev1.CSIDriver) field.ErrorList {
 			errs := apis.ValidateMetaUpdate(&d.ObjectMeta, &old.ObjectMeta, metadata)
@@ -79,13 +80,14 @@ func defaultCSIDriver(d *storagev1.CSIDriver) {
 	setDefaultPtr(&s.FSGroupPolicy, storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy)
 	setDefaultPtr(&s.RequiresRepublish, false)
 	setDefaultPtr(&s.SELinuxMount, false)
+	setDefaultPtr(&s.PreventPodSchedulingIfMissing, false)
 	if len(s.VolumeLifecycleModes) == 0 {
 		s.VolumeLifecycleModes = []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecyclePersistent}
 	}
 }
 
 func validateCSIDriver(d *storagev1.CSIDriver) field.ErrorList {
-	errs := core.ValidateCSIDriverName(d.Name, metadata.Child("name"))
+	errs := apis.ValidateMeta(&d.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
 	return append(errs, validateCSIDriverSpec(&d.Spec)...)
 }
 
@@ -117,7 +119,7 @@ func validateCSIDriverSpec(s *storagev1.CSIDriverSpec) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("expirationSeconds"), *e, "may not specify a duration larger than 2^32 seconds"))
 		}
 	}
-	modes := []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecycleEphemeral, storagev1.VolumeLifecyclePersistent}
+	modes := []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecyclePersistent, storagev1.VolumeLifecycleEphemeral}
 	for _, m := range s.VolumeLifecycleModes {
 		if !slices.Contains(modes, m) {
 			errs = append(errs, field.NotSupported(specPath.Child("volumeLifecycleModes"), m, modes))

@@ -19,7 +19,7 @@ func TestStorageClass(t *testing.T) {
 		"mode":        {Change: func(c *storagev1.StorageClass) { c.VolumeBindingMode = ptr.To(storagev1.VolumeBindingMode("X")) }, Want: []string{"volumeBindingMode: Unsupported value"}},
 	})
 	apistest.RunUpdate(t, storageClasses(), base, map[string]apistest.Case[*storagev1.StorageClass]{
-		"parameters": {Change: func(c *storagev1.StorageClass) { c.Parameters = map[string]string{"a": "b"} }, Want: []string{"parameters: Forbidden"}},
+		"parameters": {Change: func(c *storagev1.StorageClass) { c.Parameters = map[string]string{"a": "b"} }, Want: []string{"parameters: Invalid value"}},
 		"expansion":  {Change: func(c *storagev1.StorageClass) { c.AllowVolumeExpansion = ptr.To(true) }},
 	})
 	c := base()

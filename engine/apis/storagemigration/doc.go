@@ -32,24 +32,20 @@ func migrations() apis.Resource {
 		NoGeneration: true,
 	}
 	rules := apis.TypedRules[*v1.StorageVersionMigration]{
-		PrepareForCreate:       parts.Create,
-		PrepareForUpdate:       parts.Update,
-		PrepareForStatusUpdate: parts.UpdateStatus,
-		Validate: func(_ context.Context, m *v1.StorageVersionMigration) field.ErrorList {
-			errs := apis.ValidateMeta(&m.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
-			if m.Spec.Resource.Resource == "" {
-				errs = append(errs, field.Required(specPath.Child("resource", "resource"), "resource is required"))
-			}
-			return errs
+		PrepareForCreate: parts.Create,
+		PrepareForUpdate: parts.Update,
+		PrepareForStatusUpdate: func(ctx context.Context, m, old *v1.StorageVersionMigration) {
+			parts.UpdateStatus(ctx, m, old)
+			metav1.ResetObjectMetaForStatus(&m.ObjectMeta, &old.ObjectMeta)
 		},
+		Validate: func(_ context.Context, m *v1.StorageVersionMigration) field.ErrorList { return validateMigration(m) },
 		ValidateUpdate: func(_ context.Context, m, old *v1.StorageVersionMigration) field.ErrorList {
-			errs := apis.ValidateMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)
+			errs := append(validateMigration(m), apis.ValidateMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)...)
 			return append(errs, validation.ValidateImmutableField(m.Spec, old.Spec, specPath)...)
 		},
-		ValidateStatusUpdate: func(_ context.Context, m, old *v1.StorageVersionMigration) field.ErrorList {
-			return apis.ValidateMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, metadata)
-		},
+		ValidateStatusUpdate: validateMigrationStatus,
 	}.Rules()
+	rules.ForbidUnconditionalUpdate = true
 	return apis.Resource{
 		GVK: v1.SchemeGroupVersion.WithKind("StorageVersionMigration"), Plural: "storageversionmigrations", Singular: "storageversionmigration",
 		New:     func() runtime.Object { return &v1.StorageVersionMigration{} },
