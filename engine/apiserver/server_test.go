@@ -36,6 +36,9 @@ type environment struct {
 	rest     *rest.Config
 	kube     kubernetes.Interface
 	ctx      context.Context
+	// stop tells the server to end, which ended then reports.
+	stop  context.CancelFunc
+	ended chan error
 }
 
 // start runs a server until the test ends; edit may change its configuration.
@@ -81,8 +84,9 @@ func start(t testing.TB, edit ...func(*registry.Config, *apiserver.Config)) *env
 	}
 	e.kube = kubernetes.NewForConfigOrDie(e.rest)
 	ctx, cancel := context.WithCancel(context.Background())
-	e.ctx = ctx
+	e.ctx, e.stop = ctx, cancel
 	done := make(chan error, 1)
+	e.ended = done
 	go func() { done <- e.server.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
