@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/pintle-io/pintle/engine/controllers/serviceloadbalancer"
 )
 
 // Version is what `pintle --version` prints.
@@ -38,6 +40,9 @@ type Config struct {
 	SchedulerModule string
 	Security        Security
 	Store           StoreConfig
+	// LoadBalancerPool is what Services of type LoadBalancer get addresses from:
+	// CIDRs, FIRST-LAST or addresses, divided by commas. Without one they wait.
+	LoadBalancerPool string
 }
 
 // Validate names the flag that is wrong and what it takes.
@@ -66,6 +71,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Store.validate(); err != nil {
 		return err
+	}
+	if _, err := serviceloadbalancer.ParsePool(c.LoadBalancerPool); err != nil {
+		return fmt.Errorf("--load-balancer-pool: %w", err)
 	}
 	if err := c.validateModule(); err != nil {
 		return fmt.Errorf("--scheduler-module: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -36,10 +35,7 @@ func (w workers) run(ctx context.Context) error {
 // are registered here, before the factory is started.
 func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engine) error {
 	events := reconcile.NewEvents(c.client)
-	all, err := controllers.All(controllers.Deps{
-		Env:    reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers")},
-		RootCA: c.pki.CA(), Signer: c.pki, ClusterCIDR: netip.MustParsePrefix(PodCIDR),
-	})
+	all, err := c.newControllers(events)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,12 @@ import (
 	"net/netip"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
 
+	"github.com/pintle-io/pintle/engine/controllers/accounttoken"
+	"github.com/pintle-io/pintle/engine/controllers/admissionpolicystatus"
+	"github.com/pintle-io/pintle/engine/controllers/attachdetach"
+	"github.com/pintle-io/pintle/engine/controllers/bootstrapsigner"
 	"github.com/pintle-io/pintle/engine/controllers/catalog"
 	"github.com/pintle-io/pintle/engine/controllers/clusterroleaggregation"
 	"github.com/pintle-io/pintle/engine/controllers/cronjob"
@@ -26,6 +31,8 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/namespace"
 	"github.com/pintle-io/pintle/engine/controllers/nodeipam"
 	"github.com/pintle-io/pintle/engine/controllers/nodelifecycle"
+	"github.com/pintle-io/pintle/engine/controllers/nodettl"
+	"github.com/pintle-io/pintle/engine/controllers/podcertificatecleaner"
 	"github.com/pintle-io/pintle/engine/controllers/podgc"
 	"github.com/pintle-io/pintle/engine/controllers/pvcprotection"
 	"github.com/pintle-io/pintle/engine/controllers/pvprotection"
@@ -35,10 +42,17 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/resourcequota"
 	"github.com/pintle-io/pintle/engine/controllers/rootca"
 	"github.com/pintle-io/pintle/engine/controllers/serviceaccount"
+	"github.com/pintle-io/pintle/engine/controllers/servicecidr"
+	"github.com/pintle-io/pintle/engine/controllers/serviceloadbalancer"
 	"github.com/pintle-io/pintle/engine/controllers/statefulset"
+	"github.com/pintle-io/pintle/engine/controllers/storagemigration"
 	"github.com/pintle-io/pintle/engine/controllers/tainteviction"
+	"github.com/pintle-io/pintle/engine/controllers/tokencleaner"
+	"github.com/pintle-io/pintle/engine/controllers/trustbundle"
 	"github.com/pintle-io/pintle/engine/controllers/ttlafterfinished"
+	"github.com/pintle-io/pintle/engine/controllers/vacprotection"
 	"github.com/pintle-io/pintle/engine/controllers/volumebinder"
+	"github.com/pintle-io/pintle/engine/controllers/volumeexpand"
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
@@ -53,6 +67,15 @@ type Deps struct {
 	// ClusterCIDR is the range that nodes' pod ranges are cut from; without it
 	// nodes are given none.
 	ClusterCIDR netip.Prefix
+	// Tokens makes the tokens of service accounts that are kept in Secrets; without
+	// it such Secrets stay empty.
+	Tokens accounttoken.Issuer
+	// Mapper finds the kinds that admission policies match; without it their
+	// expressions are not checked.
+	Mapper meta.RESTMapper
+	// LoadBalancers is the pool that Services of that type get addresses from;
+	// without it they get none.
+	LoadBalancers serviceloadbalancer.Pool
 }
 
 // All builds every controller. It registers their informers, so the informer
@@ -77,24 +100,44 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return disruption.New(d.Env) },
 		func() (*reconcile.Controller, error) { return resourcequota.New(d.Env, kinds) },
 		func() (*reconcile.Controller, error) { return volumebinder.New(d.Env) },
+		func() (*reconcile.Controller, error) { return volumeexpand.New(d.Env) },
+		func() (*reconcile.Controller, error) { return attachdetach.New(d.Env) },
 		func() (*reconcile.Controller, error) { return ephemeralvolume.New(d.Env) },
 		func() (*reconcile.Controller, error) { return resourceclaim.New(d.Env) },
 		func() (*reconcile.Controller, error) { return devicetainteviction.New(d.Env) },
 		func() (*reconcile.Controller, error) { return pvcprotection.New(d.Env) },
 		func() (*reconcile.Controller, error) { return pvprotection.New(d.Env) },
+		func() (*reconcile.Controller, error) { return vacprotection.New(d.Env) },
 		func() (*reconcile.Controller, error) { return nodelifecycle.New(d.Env) },
 		func() (*reconcile.Controller, error) { return tainteviction.New(d.Env) },
+		func() (*reconcile.Controller, error) { return nodettl.New(d.Env) },
 		func() (*reconcile.Controller, error) { return podgc.New(d.Env) },
 		func() (*reconcile.Controller, error) { return clusterroleaggregation.New(d.Env) },
+		func() (*reconcile.Controller, error) { return servicecidr.New(d.Env) },
+		func() (*reconcile.Controller, error) { return bootstrapsigner.New(d.Env) },
+		func() (*reconcile.Controller, error) { return tokencleaner.New(d.Env) },
+		func() (*reconcile.Controller, error) { return podcertificatecleaner.New(d.Env) },
+		func() (*reconcile.Controller, error) { return storagemigration.New(d.Env) },
 	}
 	if len(d.RootCA) > 0 {
-		builders = append(builders, func() (*reconcile.Controller, error) { return rootca.New(d.Env, d.RootCA) })
+		builders = append(builders,
+			func() (*reconcile.Controller, error) { return rootca.New(d.Env, d.RootCA) },
+			func() (*reconcile.Controller, error) { return trustbundle.New(d.Env, d.RootCA) })
 	}
 	if d.Signer != nil {
 		builders = append(builders, func() (*reconcile.Controller, error) { return csr.New(d.Env, d.Signer) })
 	}
 	if d.ClusterCIDR.IsValid() {
 		builders = append(builders, func() (*reconcile.Controller, error) { return nodeipam.New(d.Env, d.ClusterCIDR) })
+	}
+	if d.Tokens != nil {
+		builders = append(builders, func() (*reconcile.Controller, error) { return accounttoken.New(d.Env, d.Tokens, d.RootCA) })
+	}
+	if d.Mapper != nil {
+		builders = append(builders, func() (*reconcile.Controller, error) { return admissionpolicystatus.New(d.Env, d.Mapper) })
+	}
+	if len(d.LoadBalancers) > 0 {
+		builders = append(builders, func() (*reconcile.Controller, error) { return serviceloadbalancer.New(d.Env, d.LoadBalancers) })
 	}
 	var all []*reconcile.Controller
 	for _, build := range builders {
