@@ -159,7 +159,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
-	paths, err := tokens.Handlers("")
+	paths, err := tokens.Handlers("https://" + c.endpoint.String() + token.KeysPath)
 	if err != nil {
 		return err
 	}
