@@ -6,12 +6,11 @@ import (
 )
 
 const (
-	// longestNumber bounds the digits of a quantity, and largestExponent its
-	// exponent in either direction. What a quantity can hold ends at 19 digits and
-	// 10^18; the work of the library grows with the square of the digits.
-	longestNumber   = 200
-	exponentDigits  = 3
-	largestExponent = "999"
+	// longestNumber bounds the digits of a quantity, and exponentDigits those of its
+	// exponent. What a quantity can hold ends at 19 digits and 10^18; the work of the
+	// library grows with the square of the digits.
+	longestNumber  = 200
+	exponentDigits = 3
 )
 
 var (
@@ -106,8 +105,13 @@ func checkQuantity(text string) error {
 		return nil
 	}
 	exponent = strings.TrimLeft(strings.TrimPrefix(strings.TrimPrefix(exponent, "+"), "-"), "0")
-	if len(exponent) > exponentDigits && isDigit(exponent[0]) {
-		return errExponent
+	for i := range len(exponent) {
+		if !isDigit(exponent[i]) {
+			return nil // no quantity
+		}
+		if i == exponentDigits {
+			return errExponent
+		}
 	}
 	return nil
 }
