@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/admission"
 
 	"github.com/pintle-io/pintle/engine/apis/served"
 	"github.com/pintle-io/pintle/engine/client"
@@ -23,6 +25,14 @@ import (
 // start runs every controller over a registry and store of their own, and makes
 // namespace ns.
 func start(t testing.TB) *client.Client {
+	t.Helper()
+	c, stop := boot(t, newRegistry(t), nil)
+	t.Cleanup(stop)
+	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}})
+	return c
+}
+
+func newRegistry(t testing.TB) *registry.Registry {
 	t.Helper()
 	st, err := store.Open(t.TempDir(), store.Options{})
 	if err != nil {
@@ -37,13 +47,54 @@ func start(t testing.TB) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return reg
+}
+
+func newClient(reg *registry.Registry) (*client.Client, error) {
 	c, err := client.New(client.Config{Storages: reg, Table: served.Table(), Scheme: served.Scheme()})
+	if err != nil {
+		return nil, err
+	}
+	c.SetAdmission(openNamespaces{c})
+	return c, nil
+}
+
+// openNamespaces refuses what is created in a namespace that is going or gone, as
+// NamespaceLifecycle does.
+type openNamespaces struct{ client *client.Client }
+
+func (openNamespaces) Handles(op admission.Operation) bool { return op == admission.Create }
+
+func (o openNamespaces) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if a.GetNamespace() == "" || a.GetKind().Kind == "Namespace" {
+		return nil
+	}
+	namespace, err := client.Get[*corev1.Namespace](ctx, o.client, "", a.GetNamespace())
+	if err == nil && namespace.DeletionTimestamp != nil {
+		err = admission.NewForbidden(a, errors.New("the namespace is being terminated"))
+	}
+	return err
+}
+
+// boot runs every controller over what is stored, until stop; with faults, if they
+// are not nil.
+func boot(t testing.TB, reg *registry.Registry, f *faults) (c *client.Client, stop func()) {
+	t.Helper()
+	c, err := newClient(reg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	env := reconcile.Env{Client: c}
+	if f != nil {
+		env.Intercept = f.intercept
+		if err := f.stale(c, staleKinds...); err != nil {
+			t.Fatal(err)
+		}
+	}
 	c.SetHandler(http.HandlerFunc(emptyDiscovery))
 	events := reconcile.NewEvents(c)
-	all, err := controllers.All(controllers.Deps{Env: reconcile.Env{Client: c, Events: events}, RootCA: []byte("certificate")})
+	env.Events = events
+	all, err := controllers.All(controllers.Deps{Env: env, RootCA: []byte("certificate")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +103,7 @@ func start(t testing.TB) *client.Client {
 	done := make(chan error, 2)
 	go func() { done <- events.Run(ctx) }()
 	go func() { done <- controllers.Run(ctx, all) }()
-	t.Cleanup(func() {
+	return c, func() {
 		cancel()
 		for range 2 {
 			if err := <-done; err != nil {
@@ -60,9 +111,7 @@ func start(t testing.TB) *client.Client {
 			}
 		}
 		c.Informers().Shutdown()
-	})
-	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}})
-	return c
+	}
 }
 
 // emptyDiscovery shows no resources beyond the built-in ones.

@@ -17,6 +17,9 @@ type Env struct {
 	Events  *Events
 	Logger  *slog.Logger
 	Metrics Metrics
+	// Intercept, if set, stands between every controller and what it writes: fault
+	// injection, or the fence of a leader that may have been replaced.
+	Intercept func(Writer) Writer
 }
 
 // Informers is the factory of shared informers.
@@ -32,6 +35,9 @@ func (e Env) WriterFor(name string) *client.Client {
 func (e Env) Controller(cfg Config) (*Controller, error) {
 	if cfg.Writer == nil {
 		cfg.Writer = e.WriterFor(cfg.Name)
+	}
+	if e.Intercept != nil {
+		cfg.Writer = e.Intercept(cfg.Writer)
 	}
 	if cfg.Recorder == nil && e.Events != nil {
 		cfg.Recorder = e.Events.Recorder(cfg.Name)

@@ -165,7 +165,7 @@ func (p *plan) recreate(oldPodsLeft bool) {
 	for _, rs := range p.old {
 		p.scale(rs, 0)
 	}
-	if p.scaled || oldPodsLeft {
+	if p.scaled || oldPodsLeft || slices.ContainsFunc(p.old, unsettled) {
 		p.status()
 		return
 	}
@@ -177,6 +177,12 @@ func (p *plan) recreate(oldPodsLeft bool) {
 		p.cleanup()
 	}
 	p.status()
+}
+
+// unsettled reports that pods of an emptied set may still be made: its controller has
+// not seen yet that it is to have none.
+func unsettled(rs *appsv1.ReplicaSet) bool {
+	return unobserved(rs) || rs.Status.Replicas > 0
 }
 
 // syncNew brings revision, annotations and minReadySeconds of the new ReplicaSet

@@ -59,13 +59,20 @@ func minAvailable(d *appsv1.Deployment) int32 {
 	return replicas(d) - unavailable
 }
 
+// pods is how many a set has or is to have, whichever is more: one that shrinks keeps
+// its room until its pods go.
+func pods(rs *appsv1.ReplicaSet) int32 { return max(size(rs), rs.Status.Replicas) }
+
+// unobserved reports that the controller of a set has not seen its last change.
+func unobserved(rs *appsv1.ReplicaSet) bool { return rs.Status.ObservedGeneration < rs.Generation }
+
 // newSize is how large the new ReplicaSet, now of size current, may be next to
 // the old ones.
 func newSize(d *appsv1.Deployment, old []*appsv1.ReplicaSet, current int32) int32 {
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		return replicas(d)
 	}
-	room := replicas(d) + maxSurge(d) - total(old, size) - current
+	room := replicas(d) + maxSurge(d) - total(old, pods) - current
 	if room <= 0 {
 		return current
 	}
@@ -73,13 +80,15 @@ func newSize(d *appsv1.Deployment, old []*appsv1.ReplicaSet, current int32) int3
 }
 
 // growNew scales the new ReplicaSet up as far as maxSurge allows (or down to the
-// replicas wanted).
+// replicas wanted). It waits for an old set that has not seen its size yet, as that
+// one may still make pods it was asked for before.
 func (p *plan) growNew() {
 	current := size(p.newRS)
 	switch {
 	case current == replicas(p.d):
 	case current > replicas(p.d):
 		p.scale(p.newRS, replicas(p.d))
+	case slices.ContainsFunc(p.old, unobserved):
 	default:
 		p.scale(p.newRS, newSize(p.d, p.old, current))
 	}
