@@ -109,13 +109,13 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	registerMetrics(cfg.Registry)
-	s.prepared = s.outer.PrepareRun()
 	for _, container := range s.Containers() {
+		container.Router(&router{})
 		if !cfg.RouteDocs {
 			forgetDocs(container)
 		}
-		container.Router(&router{})
 	}
+	s.prepared = s.outer.PrepareRun()
 	return s, nil
 }
 
