@@ -250,10 +250,8 @@ func TestSlowWatchIsClosed(t *testing.T) {
 		update(t, r, "a", func(cm *corev1.ConfigMap) { cm.Data["n"] = strconv.Itoa(i) })
 		receive(t, quick)
 	}
-	forgetWindow(r)
 	got := 0
 	deadline := time.After(20 * time.Second)
-	// The buffer is full; wait until the watch has noticed, then drain it.
 	for len(slow.ResultChan()) < watchBuffer {
 		select {
 		case <-deadline:
@@ -262,6 +260,7 @@ func TestSlowWatchIsClosed(t *testing.T) {
 			goruntime.Gosched()
 		}
 	}
+	forgetWindow(r)
 	<-slow.(*watcher).ctx.Done()
 	for range slow.ResultChan() {
 		got++

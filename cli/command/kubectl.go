@@ -93,7 +93,16 @@ func runKubectl(c *cli.Context) error {
 		if err != nil {
 			return cli.Exit("pintle "+c.Command.Name+": "+err.Error(), 1)
 		}
-		streams.In = in
+		if in != streams.In {
+			file, err := spool(in)
+			if err != nil {
+				return cli.Exit("pintle "+c.Command.Name+": keep standard input: "+err.Error(), 1)
+			}
+			defer file.Close()
+			// kubectl's library reads manifests from the process's standard input,
+			// whatever streams it is given.
+			os.Stdin, streams.In = file, file
+		}
 	}
 	root := kubectl.NewDefaultKubectlCommandWithArgs(kubectl.KubectlOptions{
 		PluginHandler: kubectl.NewDefaultPluginHandler([]string{"kubectl"}),

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -52,6 +53,25 @@ func checkManifests(args []string, in io.Reader) (io.Reader, error) {
 		}
 	}
 	return in, nil
+}
+
+// spool keeps what was read in a file without a name, to be read once more.
+func spool(in io.Reader) (*os.File, error) {
+	file, err := os.CreateTemp("", "pintle-stdin-")
+	if err != nil {
+		return nil, err
+	}
+	err = os.Remove(file.Name())
+	if err == nil {
+		_, err = io.Copy(file, in)
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // manifestEndings are those of the files that kubectl takes from a directory.

@@ -41,7 +41,7 @@ func TestKindsInTwoVersions(t *testing.T) {
 	old, err := e.kube.AutoscalingV1().HorizontalPodAutoscalers(ns).Create(e.ctx, &autoscalingv1.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Name: "h"},
 		Spec: autoscalingv1.HorizontalPodAutoscalerSpec{
-			ScaleTargetRef: autoscalingv1.CrossVersionObjectReference{Kind: "Deployment", Name: "d"}, MaxReplicas: 3, TargetCPUUtilizationPercentage: &percent,
+			ScaleTargetRef: autoscalingv1.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "d"}, MaxReplicas: 3, TargetCPUUtilizationPercentage: &percent,
 		},
 	}, metav1.CreateOptions{})
 	if err != nil || *old.Spec.TargetCPUUtilizationPercentage != 70 {

@@ -17,14 +17,23 @@ import (
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
-// rediscover is how often the collector looks for resources that came or went.
-const rediscover = 30 * time.Second
+// rediscover is how often the collector looks for resources that came or went: soon
+// after a start and after a change of what defines them, then less and less often.
+const (
+	rediscoverSoon = 200 * time.Millisecond
+	rediscover     = 30 * time.Second
+)
+
+// definers are the resources whose objects define others.
+var definers = map[string]bool{"customresourcedefinitions": true, "apiservices": true}
 
 // monitors watch every resource and feed the graph.
 type monitors struct {
 	client  *client.Client
 	catalog *catalog.Catalog
 	graph   *graph
+	// redefined tells that what defines resources has changed.
+	redefined chan struct{}
 
 	mu struct {
 		sync.Mutex
@@ -35,7 +44,7 @@ type monitors struct {
 }
 
 func newMonitors(c *client.Client, cat *catalog.Catalog, g *graph) *monitors {
-	m := &monitors{client: c, catalog: cat, graph: g}
+	m := &monitors{client: c, catalog: cat, graph: g, redefined: make(chan struct{}, 1)}
 	m.mu.running = map[schema.GroupVersionResource]context.CancelFunc{}
 	m.mu.kinds = map[schema.GroupKind]catalog.Resource{}
 	for _, r := range cat.BuiltIn() {
@@ -53,14 +62,17 @@ func (m *monitors) run(ctx context.Context, c *reconcile.Controller) error {
 		}
 		m.start(ctx, c, r)
 	}
-	tick := time.NewTicker(rediscover)
-	defer tick.Stop()
-	for {
+	for wait := rediscoverSoon; ; wait = min(2*wait, rediscover) {
 		m.refresh(ctx, c)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return nil
-		case <-tick.C:
+		case <-m.redefined:
+			timer.Stop()
+			wait = rediscoverSoon / 2
+		case <-timer.C:
 		}
 	}
 }
@@ -116,6 +128,9 @@ func (m *monitors) start(ctx context.Context, c *reconcile.Controller, r catalog
 	ctx, stop := context.WithCancel(ctx)
 	m.mu.running[r.GroupVersionResource] = stop
 	sink := &sink{resource: r, graph: m.graph, enqueue: func(uids []types.UID) { enqueue(c, uids) }}
+	if definers[r.Resource] {
+		sink.redefined = m.redefined
+	}
 	var expected runtime.Object
 	if !r.BuiltIn {
 		expected = &metav1.PartialObjectMetadata{}
@@ -133,6 +148,15 @@ type sink struct {
 	graph    *graph
 	enqueue  func([]types.UID)
 	listed   bool
+	// redefined, if set, is told of every change.
+	redefined chan<- struct{}
+}
+
+func (s *sink) tell() {
+	select {
+	case s.redefined <- struct{}{}:
+	default:
+	}
 }
 
 func (s *sink) Add(obj any) error    { return s.put(obj) }
@@ -144,6 +168,7 @@ func (s *sink) put(obj any) error {
 		return err
 	}
 	s.enqueue(s.graph.put(s.resource, m))
+	s.tell()
 	return nil
 }
 
@@ -153,6 +178,7 @@ func (s *sink) Delete(obj any) error {
 		return err
 	}
 	s.enqueue(s.graph.drop(m.GetUID()))
+	s.tell()
 	return nil
 }
 
