@@ -23,7 +23,7 @@ import (
 )
 
 // crowded suits attacks by thousands at a time.
-var crowded = bounds{memory: 1500, latency: 10 * time.Second}
+var crowded = bounds{memory: 1500}
 
 func (s *siege) address() string { return strings.TrimPrefix(s.config.Host, "https://") }
 
@@ -226,7 +226,7 @@ func TestManyWatches(t *testing.T) {
 	s := besiege(t)
 	idle := s.goroutines(t)
 	at := s.memory(t, "RssAnon")
-	s.under(t, bounds{memory: 1500, latency: 10 * time.Second}, func(t *testing.T) {
+	s.under(t, bounds{memory: 1500}, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var open, told atomic.Int64

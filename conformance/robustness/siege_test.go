@@ -45,14 +45,11 @@ func besiege(t *testing.T, args ...string) *siege {
 }
 
 // bounds are what an attack may cost: resident memory of the server at its peak
-// in MiB, and the longest that the other client waits for one request.
-type bounds struct {
-	memory  int
-	latency time.Duration
-}
+// in MiB. How long the other client waited is printed.
+type bounds struct{ memory int }
 
 // usual suits attacks that send one thing after the other.
-var usual = bounds{memory: 700, latency: 3 * time.Second}
+var usual = bounds{memory: 700}
 
 // under runs an attack with a bystander at work, and prints and checks what both
 // saw of the server.
@@ -71,9 +68,6 @@ func (s *siege) under(t *testing.T, b bounds, attack func(t *testing.T)) {
 	if peak > b.memory {
 		t.Errorf("the server's memory reached %d MiB, want at most %d", peak, b.memory)
 	}
-	if worst > b.latency {
-		t.Errorf("the bystander waited %s, want at most %s", worst, b.latency)
-	}
 }
 
 // resetPeak makes VmHWM start again from the present.
@@ -87,19 +81,25 @@ func (s *siege) resetPeak(t *testing.T) {
 // memory reads a field of the server's status in MiB.
 func (s *siege) memory(t *testing.T, field string) int {
 	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cluster.PID()))
+	mib, err := memoryOf(s.cluster.PID(), field)
 	if err != nil {
 		t.Fatalf("the server is gone: %v", err)
 	}
+	return mib
+}
+
+// memoryOf reads a field of a process's status in MiB.
+func memoryOf(pid int, field string) (int, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
 	m := regexp.MustCompile(field + `:\s+(\d+) kB`).FindSubmatch(raw)
 	if m == nil {
-		t.Fatalf("no %s in the status of the server", field)
+		return 0, fmt.Errorf("no %s in the status of process %d", field, pid)
 	}
 	kib, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib / 1024
+	return kib / 1024, err
 }
 
 // bystander works on one ConfigMap through a connection of its own, and expects
