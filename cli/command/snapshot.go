@@ -41,11 +41,7 @@ func saveSnapshot(c *cli.Context) error {
 	if name == "" {
 		name = time.Now().UTC().Format("20060102-150405")
 	}
-	data, err := dataDir(c)
-	if err != nil {
-		return err
-	}
-	client, err := storeClient(c, data)
+	data, client, err := dataAndClient(c)
 	if err != nil {
 		return err
 	}
@@ -78,18 +74,14 @@ func listSnapshots(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	data, err := dataDir(c)
+	data, client, err := dataAndClient(c)
 	if err != nil {
 		return err
 	}
 	var all []snapshot.Info
-	client, err := storeClient(c, data)
-	switch {
-	case err != nil:
-		return err
-	case client != nil:
+	if client != nil {
 		err = call(c.Context, client, "GET", "/snapshots", nil, &all)
-	default:
+	} else {
 		all, err = snapshot.List(app.SnapshotDir(data))
 	}
 	if err != nil {
@@ -143,17 +135,13 @@ func deleteSnapshot(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := dataDir(c)
+	data, client, err := dataAndClient(c)
 	if err != nil {
 		return err
 	}
-	client, err := storeClient(c, data)
-	switch {
-	case err != nil:
-		return err
-	case client != nil:
+	if client != nil {
 		err = call(c.Context, client, "DELETE", "/snapshots/"+name, nil, &metav1.Status{})
-	default:
+	} else {
 		err = snapshot.Delete(app.SnapshotDir(data), name)
 	}
 	if err == nil {

@@ -89,16 +89,11 @@ func parseSize(c *cli.Context, flag string) (int64, error) {
 	return n * unit, nil
 }
 
-// running is the client of a cluster that must run.
 func storeStatus(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	data, err := dataDir(c)
-	if err != nil {
-		return err
-	}
-	client, err := storeClient(c, data)
+	data, client, err := dataAndClient(c)
 	if err != nil {
 		return err
 	}
@@ -131,11 +126,7 @@ func exportStore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := dataDir(c)
-	if err != nil {
-		return err
-	}
-	client, err := storeClient(c, data)
+	data, client, err := dataAndClient(c)
 	if err != nil {
 		return err
 	}
@@ -216,11 +207,7 @@ func verifyStore(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	data, err := dataDir(c)
-	if err != nil {
-		return err
-	}
-	client, err := storeClient(c, data)
+	data, client, err := dataAndClient(c)
 	if err != nil {
 		return err
 	}
@@ -249,11 +236,7 @@ func rotateKey(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	data, err := dataDir(c)
-	if err != nil {
-		return err
-	}
-	client, err := storeClient(c, data)
+	data, client, err := dataAndClient(c)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,15 @@ func storeClient(c *cli.Context, data string) (rest.Interface, error) {
 	return client.RESTClient(), nil
 }
 
+// dataAndClient is the data directory of the command line, and the client of the store
+// that runs on it, nil if none does.
+func dataAndClient(c *cli.Context) (data string, client rest.Interface, err error) {
+	if data, err = dataDir(c); err == nil {
+		client, err = storeClient(c, data)
+	}
+	return data, client, err
+}
+
 // call sends a request below the store's path and decodes the answer.
 func call(ctx context.Context, client rest.Interface, verb, path string, params map[string]string, answer any) error {
 	req := client.Verb(verb).AbsPath(app.StorePath + path)

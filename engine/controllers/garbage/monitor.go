@@ -62,17 +62,19 @@ func (m *monitors) run(ctx context.Context, c *reconcile.Controller) error {
 		}
 		m.start(ctx, c, r)
 	}
-	for wait := rediscoverSoon; ; wait = min(2*wait, rediscover) {
+	wait := rediscoverSoon
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
 		m.refresh(ctx, c)
-		timer := time.NewTimer(wait)
+		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
 		case <-m.redefined:
-			timer.Stop()
-			wait = rediscoverSoon / 2
+			wait = rediscoverSoon
 		case <-timer.C:
+			wait = min(2*wait, rediscover)
 		}
 	}
 }
