@@ -27,7 +27,7 @@ func TestCases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	release, err := harness.LockNodes(ctx)
+	release, err := harness.LockNodes(ctx, binary)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,11 @@ func needNodes(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("running containers needs root")
 	}
-	release, err := harness.LockNodes(t.Context())
+	binary, err := harness.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := harness.LockNodes(t.Context(), binary)
 	if err != nil {
 		t.Fatal(err)
 	}
