@@ -35,6 +35,7 @@ var parts = []part{
 	{name: "watch", run: watchers},
 	{name: "memory", run: memory},
 	{name: "filled", run: filled},
+	{name: "bind", run: bindings},
 	{name: "deployment", run: deployment, alone: true},
 }
 

@@ -149,16 +149,34 @@ func anonymousBytes(s server) (float64, error) {
 	return sum, nil
 }
 
+// peakBytes is the most that a server's processes have held resident.
+func peakBytes(s server) (float64, error) {
+	var sum float64
+	for _, pid := range s.pids() {
+		n, err := kilobytes(filepath.Join("/proc", strconv.Itoa(pid), "status"), "VmHWM:")
+		if err != nil {
+			return 0, err
+		}
+		sum += float64(n)
+	}
+	return sum, nil
+}
+
 func anonymousOf(pid int) (int64, error) {
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+	return kilobytes(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"), "Anonymous:")
+}
+
+// kilobytes reads the line of a file under /proc that begins so, in bytes.
+func kilobytes(file, line string) (int64, error) {
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(raw)); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), "Anonymous:"); ok {
+		if rest, ok := strings.CutPrefix(lines.Text(), line); ok {
 			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kb * 1024, err
 		}
 	}
-	return 0, fmt.Errorf("process %d has no Anonymous line", pid)
+	return 0, fmt.Errorf("%s has no line %s", file, line)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -24,6 +26,9 @@ type server interface {
 	remove() error
 	// pids are the processes that do its work.
 	pids() []int
+	// holdScheduling keeps pods from getting nodes until release is called, which
+	// frees all of them at once.
+	holdScheduling(ctx context.Context, kube kubernetes.Interface) (release func(context.Context) error, err error)
 	// config is the admin's, without rate limits.
 	config() (*rest.Config, error)
 }
@@ -54,6 +59,27 @@ func (s pintleServer) kill() error                                      { return
 func (s pintleServer) remove() error                                    { return os.RemoveAll(filepath.Dir(s.DataDir)) }
 func (s pintleServer) pids() []int                                      { return []int{s.PID()} }
 func (s pintleServer) config() (*rest.Config, error)                    { return s.REST() }
+
+// holdScheduling puts a pod on a node that can stand no pod of a phase on any: the
+// scheduler is in the server's process and cannot be stopped alone.
+func (s pintleServer) holdScheduling(ctx context.Context, kube kubernetes.Interface) (func(context.Context) error, error) {
+	pod := unscheduled("hold")
+	pod.Spec.NodeName = benchNode(0)
+	pod.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+			TopologyKey: everyLabel,
+			LabelSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+				Key: phaseLabel, Operator: metav1.LabelSelectorOpExists,
+			}}},
+		}},
+	}}
+	pods := kube.CoreV1().Pods(metav1.NamespaceDefault)
+	_, err := pods.Create(ctx, pod, metav1.CreateOptions{})
+	return func(ctx context.Context) error {
+		now := int64(0)
+		return pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now})
+	}, err
+}
 
 // encoding is how requests and answers are written.
 type encoding struct{ name, contentType string }

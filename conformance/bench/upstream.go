@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -103,8 +104,10 @@ func (s *upstreamServer) startControllers() error {
 	}
 	return errors.Join(
 		s.run("kube-controller-manager", "--kubeconfig="+file, "--leader-elect=false", "--secure-port=0",
-			"--service-account-private-key-file="+s.keys.accounts, "--use-service-account-credentials=false"),
-		s.run("kube-scheduler", "--kubeconfig="+file, "--leader-elect=false", "--secure-port=0"),
+			"--service-account-private-key-file="+s.keys.accounts, "--use-service-account-credentials=false",
+			"--kube-api-qps=1000", "--kube-api-burst=2000", "--node-monitor-grace-period=1h"),
+		s.run("kube-scheduler", "--kubeconfig="+file, "--leader-elect=false", "--secure-port=0",
+			"--kube-api-qps=1000", "--kube-api-burst=2000"),
 	)
 }
 
@@ -170,6 +173,12 @@ func makeAccount(ctx context.Context, kube kubernetes.Interface, namespace strin
 			return err
 		}
 	}
+}
+
+// holdScheduling stops the scheduler's process, the last that was started.
+func (s *upstreamServer) holdScheduling(context.Context, kubernetes.Interface) (func(context.Context) error, error) {
+	scheduler := s.running[len(s.running)-1].Process
+	return func(context.Context) error { return scheduler.Signal(syscall.SIGCONT) }, scheduler.Signal(syscall.SIGSTOP)
 }
 
 func (s *upstreamServer) kill() error {
