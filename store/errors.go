@@ -67,8 +67,16 @@ func writeError(op, key string, err error) error {
 	if errors.Is(err, kv.ErrFailed) || errors.Is(err, kv.ErrClosed) {
 		return apierrors.NewServiceUnavailable(fmt.Sprintf("%s %s: %v", op, key, err))
 	}
+	if errors.Is(err, ErrFenced) {
+		return fencedError{apierrors.NewServiceUnavailable(fmt.Sprintf("%s %s: %v", op, key, err))}
+	}
 	return fmt.Errorf("%s %s: %w", op, key, err)
 }
+
+// fencedError is ErrFenced as clients of the API see it.
+type fencedError struct{ *apierrors.StatusError }
+
+func (fencedError) Unwrap() error { return ErrFenced }
 
 func isConflict(err error) bool {
 	var conflict *kv.ConflictError

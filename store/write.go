@@ -59,7 +59,7 @@ func (r *Resource) put(ctx context.Context, key string, data []byte, modRev, exp
 	if err != nil {
 		return nil, err
 	}
-	_, err = r.store.kv.Write(ctx, kv.Txn{
+	_, err = r.store.write(ctx, kv.Txn{
 		Conds:  []kv.Cond{{Key: key, ModRev: modRev}},
 		Ops:    []kv.Op{{Key: key, Value: value, Expiry: expiry, Attachment: &attachment{from: r, entry: e}}},
 		Urgent: deleting(e.obj),
@@ -103,7 +103,7 @@ func (r *Resource) Delete(ctx context.Context, key string, out runtime.Object, p
 		if err := checkDelete(ctx, e, preconditions, validate, opts); err != nil {
 			return err
 		}
-		rev, err := r.store.kv.Write(ctx, kv.Txn{
+		rev, err := r.store.write(ctx, kv.Txn{
 			Conds: []kv.Cond{{Key: key, ModRev: e.head.ModRev}},
 			Ops:   []kv.Op{{Key: key, Delete: true}},
 			// What is deleted makes room.
