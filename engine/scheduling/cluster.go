@@ -28,6 +28,8 @@ type cluster struct {
 	pods     map[types.UID]*podInfo
 	classes  map[string]*class
 	idle     int // classes without users
+	// priorities counts the pods on nodes by priority.
+	priorities map[int32]int
 
 	slots   map[corev1.ResourceName]int
 	taints  taintTable
@@ -70,6 +72,7 @@ func newCluster() *cluster {
 	c := &cluster{
 		snap:  abi.NewSnapshot(0),
 		nodes: map[string]*nodeInfo{}, pods: map[types.UID]*podInfo{}, classes: map[string]*class{},
+		priorities: map[int32]int{},
 		slots: map[corev1.ResourceName]int{
 			corev1.ResourceCPU: abi.SlotCPU, corev1.ResourceMemory: abi.SlotMemory,
 			corev1.ResourceEphemeralStorage: abi.SlotStorage, corev1.ResourcePods: abi.SlotPods,
@@ -200,6 +203,7 @@ func (c *cluster) place(pod *corev1.Pod, cl *class, node string, assumed bool) {
 	p := &podInfo{pod: pod, class: cl, node: c.info(node), assumed: assumed}
 	c.pods[pod.UID] = p
 	p.node.pods[pod.UID] = p
+	c.priorities[priorityOf(pod)]++
 	c.use(cl)
 	c.account(p, 1)
 }
@@ -211,6 +215,11 @@ func (c *cluster) unplace(uid types.UID) bool {
 		return false
 	}
 	c.account(p, -1)
+	if of := priorityOf(p.pod); c.priorities[of] > 1 {
+		c.priorities[of]--
+	} else {
+		delete(c.priorities, of)
+	}
 	delete(c.pods, uid)
 	delete(p.node.pods, uid)
 	if p.node.node == nil && len(p.node.pods) == 0 {

@@ -15,6 +15,9 @@ type diagnosis struct {
 	failed  reasons
 	reasons []decision.Reason
 	message string
+	// hopeless is what preemption said to a pod of the class for which it found
+	// nothing; it would say the same to the next.
+	hopeless string
 }
 
 // diagnose checks the class against every node.

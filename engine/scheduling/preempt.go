@@ -53,6 +53,12 @@ func (s *Scheduler) preempt(p *pending, d *diagnosis, now time.Time) (node, mess
 			return "", "preemption: not eligible due to terminating pods on the nominated node."
 		}
 	}
+	if d.hopeless == "" && !s.cluster.anyBelow(p.priority) {
+		d.hopeless = d.preemption(s.cluster.present)
+	}
+	if d.hopeless != "" {
+		return "", d.hopeless
+	}
 	var best *candidate
 	tried := 0
 	for _, n := range s.cluster.rows {
@@ -72,7 +78,8 @@ func (s *Scheduler) preempt(p *pending, d *diagnosis, now time.Time) (node, mess
 		}
 	}
 	if best == nil {
-		return "", d.preemption(s.cluster.present)
+		d.hopeless = d.preemption(s.cluster.present)
+		return "", d.hopeless
 	}
 	best.node.nominee = p.pod.UID
 	for _, v := range best.victims {
@@ -118,6 +125,16 @@ func (n *nodeInfo) makingRoom() bool {
 		}
 	}
 	n.nominee = ""
+	return false
+}
+
+// anyBelow reports whether a pod of lower priority is on some node.
+func (c *cluster) anyBelow(priority int32) bool {
+	for have := range c.priorities {
+		if have < priority {
+			return true
+		}
+	}
 	return false
 }
 
