@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis"
 )
 
 const (
@@ -15,11 +17,14 @@ const (
 )
 
 // brief shortens what is told about an object with thousands of errors, or with
-// wrong values of megabytes.
+// wrong values of megabytes. Wrong structs are shown as upstream shows them.
 func brief(errs field.ErrorList) field.ErrorList {
 	for _, err := range errs {
 		if text, ok := err.BadValue.(string); ok && len(text) > longestValue {
 			err.BadValue = fmt.Sprintf("%s... (%d bytes)", text[:longestValue], len(text))
+		}
+		if apis.ShowsGoNames(err.BadValue) {
+			err.BadValue = apis.Shown{Value: err.BadValue}
 		}
 	}
 	if len(errs) <= mostErrors {

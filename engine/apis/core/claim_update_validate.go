@@ -64,7 +64,7 @@ func validateClaimUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim
 	}
 	rest.VolumeAttributesClassName = before.VolumeAttributesClassName
 	if !equality.Semantic.DeepEqual(rest, before) {
-		errs = append(errs, field.Forbidden(specPath, fmt.Sprintf("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n%v", diff.Diff(before, rest))))
+		errs = append(errs, field.Forbidden(specPath, fmt.Sprintf("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n%v", diff.Diff(apis.Shown{Value: before}, apis.Shown{Value: rest}))))
 	}
 	storageAt := specPath.Child("resources", "requests", "storage")
 	now, was := c.Spec.Resources.Requests[corev1.ResourceStorage], old.Spec.Resources.Requests[corev1.ResourceStorage]

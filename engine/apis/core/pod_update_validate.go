@@ -63,7 +63,7 @@ func validateRestUnchanged(pod, old *corev1.Pod) field.ErrorList {
 		errs = append(errs, validateGatedChanges(rest, &old.Spec)...)
 	}
 	if !equality.Semantic.DeepEqual(*rest, old.Spec) {
-		errs = append(errs, field.Forbidden(specPath, fmt.Sprintf("%s\n%v", podFieldsThatMayChange, diff.Diff(old.Spec, *rest))))
+		errs = append(errs, field.Forbidden(specPath, fmt.Sprintf("%s\n%v", podFieldsThatMayChange, diff.Diff(apis.Shown{Value: old.Spec}, apis.Shown{Value: *rest}))))
 	}
 	return errs
 }
