@@ -9,11 +9,13 @@ import (
 	"github.com/pintle-io/pintle/engine/auth/token"
 	"github.com/pintle-io/pintle/engine/controllers"
 	"github.com/pintle-io/pintle/engine/controllers/serviceloadbalancer"
+	"github.com/pintle-io/pintle/engine/decision"
 	"github.com/pintle-io/pintle/engine/reconcile"
+	"github.com/pintle-io/pintle/engine/strategy"
 )
 
 // newControllers builds every controller and registers their informers.
-func (c *controlPlane) newControllers(events *reconcile.Events) ([]*reconcile.Controller, error) {
+func (c *controlPlane) newControllers(events *reconcile.Events, router *strategy.Router, decisions *decision.Log) ([]*reconcile.Controller, error) {
 	// It holds keys alone, so one more than the API server's is no second truth.
 	tokens, err := token.New(token.Config{Issuer: serviceAccountIssuer, Key: c.pki.ServiceAccountKey(), Objects: c.client})
 	if err != nil {
@@ -23,10 +25,19 @@ func (c *controlPlane) newControllers(events *reconcile.Events) ([]*reconcile.Co
 	if err != nil {
 		return nil, err
 	}
-	return controllers.All(controllers.Deps{
-		Env:    reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers")},
+	env := reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers")}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery()))
+	all, err := controllers.All(controllers.Deps{
+		Env:    env,
 		RootCA: c.pki.CA(), Signer: c.pki, ClusterCIDR: netip.MustParsePrefix(PodCIDR),
-		Tokens: tokens, Mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery())),
-		LoadBalancers: pool,
+		Tokens: tokens, Mapper: mapper, LoadBalancers: pool,
 	})
+	if err != nil {
+		return nil, err
+	}
+	scaler, err := c.newAutoscaling(env, mapper, router, decisions)
+	if err != nil {
+		return nil, err
+	}
+	return append(all, scaler), nil
 }

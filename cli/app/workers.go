@@ -35,7 +35,8 @@ func (w workers) run(ctx context.Context) error {
 // are registered here, before the factory is started.
 func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engine) error {
 	events := reconcile.NewEvents(c.client)
-	all, err := c.newControllers(events)
+	router := c.newStrategies(decisions)
+	all, err := c.newControllers(events, router, decisions)
 	if err != nil {
 		return err
 	}
@@ -52,6 +53,7 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engin
 		func(ctx context.Context) error { return controllers.Run(ctx, all) },
 		scheduler.Run,
 		func(ctx context.Context) error { return loadStrategy(ctx, c.cfg, scheduler, c.log) },
+		func(ctx context.Context) error { return c.loadStrategies(ctx, router) },
 		policies.NewSyncer(rego, c.client.Dynamic(), c.log.With("part", "policies")).Run,
 	}
 	if c.cfg.Nodes > 0 {

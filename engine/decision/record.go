@@ -43,6 +43,17 @@ const (
 	StrategyFailed = "StrategyFailed"
 	// FallenBack records that a strategy failed too often and decides no more.
 	FallenBack = "FallenBack"
+	// ShadowAgreed and ShadowDiffered compare a strategy on trial with what was
+	// done.
+	ShadowAgreed   = "ShadowAgreed"
+	ShadowDiffered = "ShadowDiffered"
+)
+
+// Verdicts of autoscaling.
+const (
+	Rescaled   = "Rescaled"
+	Kept       = "Kept"
+	NotScaling = "NotScaling"
 )
 
 // Record is one decision.
@@ -55,6 +66,8 @@ type Record struct {
 	Object   Object `json:"object"`
 	// Decider is a strategy as NAME@sha256:DIGEST, "native", or a policy's name.
 	Decider string `json:"decider"`
+	// Strategy in charge, if it is not the one that decided or not the built-in.
+	Strategy string `json:"strategy,omitempty"`
 	// InputHash identifies the input, so that a replay can be compared.
 	InputHash string `json:"inputHash,omitempty"`
 	Verdict   string `json:"verdict"`
@@ -107,6 +120,16 @@ func (r *Record) summary() string {
 		return "the strategy failed and the fallback decided instead"
 	case FallenBack:
 		return "the strategy failed too often; the fallback decides from here on"
+	case ShadowAgreed:
+		return "the strategy on trial would have decided the same"
+	case ShadowDiffered:
+		return "the strategy on trial would have decided otherwise"
+	case Rescaled:
+		return "scaled to " + r.Target
+	case Kept:
+		return "kept at " + r.Target
+	case NotScaling:
+		return "not scaled"
 	}
 	return r.Verdict
 }

@@ -7,7 +7,8 @@ import "embed"
 //go:embed modules
 var modules embed.FS
 
-// Module returns the compiled built-in of this name ("scheduling"), false if it
+// Module returns the compiled built-in of this name ("scheduling",
+// "autoscaling"), false if it
 // was not compiled when this binary was built.
 func Module(name string) ([]byte, bool) {
 	b, err := modules.ReadFile("modules/" + name + ".wasm")

@@ -88,7 +88,9 @@ var controllerTable = []struct {
 		on("delete get list patch update watch", "*", "*")}},
 	{name: "horizontal-pod-autoscaler", rules: []rbacv1.PolicyRule{
 		on(read, autoscaling, "horizontalpodautoscalers"), on("update", autoscaling, "horizontalpodautoscalers/status"), on("get update", "*", "*/scale"),
-		on("list watch", core, "pods"), on("list watch", metrics, "pods"), on(read, "custom.metrics.k8s.io", "*"), on(read, "external.metrics.k8s.io", "*")}},
+		on("list watch", core, "pods"), on("list watch", metrics, "pods"), on(read, "custom.metrics.k8s.io", "*"), on(read, "external.metrics.k8s.io", "*"),
+		// Beyond upstream: the scale is patched, under its resourceVersion.
+		on("patch", "*", "*/scale")}},
 	{name: "job-controller", rules: []rbacv1.PolicyRule{
 		on(readUpdate, batch, "jobs"), on("update", batch, "jobs/status"), on("update", batch, "jobs/finalizers"), on(podVerbs, core, "pods")}},
 	{name: "kube-apiserver-serving-clustertrustbundle-publisher", rules: []rbacv1.PolicyRule{

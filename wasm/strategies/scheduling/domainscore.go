@@ -42,7 +42,7 @@ func (s *Strategy) addSpread() {
 			d.weight = ln(float64(s.feasibleDomains(d) + 2))
 		}
 		values := s.valueTable(d, d.spreadValue)
-		values[0] = math.Inf(1)
+		values[0] = d.withoutKey()
 		addValues(raw, d.key, values)
 	}
 	low, high, any := int64(math.MaxInt64), int64(0), false
@@ -99,7 +99,7 @@ func (s *Strategy) addPrefer() {
 	}
 	for r, v := range raw {
 		if s.dfail[r] == 0 {
-			s.soft[r] += weightPodAff * int32(float64(maxScore*float64(v-low))/float64(high-low))
+			s.soft[r] += weightPodAff * int32(maxScore * float64(float64(v-low)/float64(high-low)))
 		}
 	}
 }
@@ -131,7 +131,17 @@ func addValues(raw []float64, key []uint32, values []float64) {
 	}
 }
 
-// feasibleDomains counts the domains that have a row which passes the filters.
+// withoutKey is what a row without the key gets from a spread preference: it is
+// left out, unless the preference is one that a pod has by default.
+func (d *domain) withoutKey() float64 {
+	if uint64(d.entry.A)>>32 != 0 {
+		return 0
+	}
+	return math.Inf(1)
+}
+
+// feasibleDomains counts the domains that have a row which passes the filters and
+// is not left out. Rows without the key of a default preference are one domain.
 func (s *Strategy) feasibleDomains(d *domain) int {
 	if cap(s.table) < len(d.sums) {
 		s.table = make([]uint16, 2*len(d.sums))
@@ -139,12 +149,23 @@ func (s *Strategy) feasibleDomains(d *domain) int {
 	seen, n := s.table[:len(d.sums)], 0
 	clear(seen)
 	for r, k := range d.key {
-		if s.dfail[r] == 0 && k != 0 && int(k) < len(seen) && seen[k] == 0 {
+		if s.dfail[r] == 0 && int(k) < len(seen) && seen[k] == 0 && !s.leftOut(r) {
 			seen[k] = 1
 			n++
 		}
 	}
 	return n
+}
+
+// leftOut reports whether the row lacks the key of a spread preference.
+func (s *Strategy) leftOut(row int) bool {
+	for i := range s.domains {
+		d := &s.domains[i]
+		if d.entry.Op == abi.OpSpreadSoft && uint64(d.entry.A)>>32 == 0 && (d.key == nil || d.key[row] == 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // ln is the natural logarithm for x >= 1, by the series of atanh. math.Log may be

@@ -196,17 +196,22 @@ func (s *Strategy) spreadGroups(g *groups) {
 		}
 		if d.weight == 0 {
 			feasible := 0
-			for k := 1; k < len(g.size); k++ {
+			first := 1 // domain 0 has the rows without the key
+			if !math.IsInf(d.withoutKey(), 1) {
+				first = 0
+			}
+			for k := first; k < len(g.size); k++ {
 				if g.open(k) {
 					feasible++
 				}
 			}
 			d.weight = ln(float64(feasible + 2))
 		}
+		without := g.value[0] + d.withoutKey()
 		for k := range g.value {
 			g.value[k] += d.spreadValue(d.at(k))
 		}
-		g.value[0] = math.Inf(1)
+		g.value[0] = without
 	}
 	low, high, any := int64(math.MaxInt64), int64(0), false
 	for k, v := range g.value {
@@ -246,7 +251,7 @@ func (s *Strategy) preferGroups(g *groups) {
 	}
 	for k, v := range g.value {
 		if g.open(k) {
-			g.score[k] += weightPodAff * int32(float64(maxScore*float64(v-low))/float64(high-low))
+			g.score[k] += weightPodAff * int32(maxScore * float64(float64(v-low)/float64(high-low)))
 		}
 	}
 }

@@ -115,15 +115,18 @@ func (s *Strategy) scoreRows() {
 	n, score := len(allocC), s.score[:s.rows]
 	s.scored = n > 0 && len(allocM) == n && len(freeC) == n && len(freeM) == n && len(scoreC) == n && len(scoreM) == n
 	askC, askM := s.requests()
+	asks := asking(askC, askM)
 	wantC, wantM, base := s.class.ScoreCPU, s.class.ScoreMemory, s.base
 	if s.scored {
 		allocM, freeC, freeM, scoreC, scoreM = allocM[:n], freeC[:n], freeM[:n], scoreC[:n], scoreM[:n]
 		score = score[:n]
 		for i := range allocC {
-			ac, am := some(allocC[i]), some(allocM[i])
-			c, m := float64(ac), float64(am)
-			score[i] = base + least(scoreC[i]-wantC, scoreM[i]-wantM, c, m) +
-				balance(ac-positive(freeC[i]-askC), am-positive(freeM[i]-askM), c, m)
+			ac, am := allocC[i], allocM[i]
+			both := shared(ac, am)
+			c, m := float64(some(ac)), float64(some(am))
+			score[i] = base + least(scoreC[i]-wantC, scoreM[i]-wantM, c, m)>>both + asks*improvement(
+				balance(ac-positive(freeC[i]-askC), am-positive(freeM[i]-askM), c, m, both),
+				balance(ac-positive(freeC[i]), am-positive(freeM[i]), c, m, both))
 		}
 	} else {
 		for i := range score {
@@ -151,7 +154,7 @@ func (s *Strategy) rescoreRow(row int) {
 	s.score[row] += resourceScore(
 		at(abi.Alloc, abi.SlotCPU), at(abi.Alloc, abi.SlotMemory),
 		at(abi.ScoreFree, abi.SlotCPU)-s.class.ScoreCPU, at(abi.ScoreFree, abi.SlotMemory)-s.class.ScoreMemory,
-		at(abi.Free, abi.SlotCPU)-askC, at(abi.Free, abi.SlotMemory)-askM)
+		at(abi.Free, abi.SlotCPU), at(abi.Free, abi.SlotMemory), askC, askM)
 }
 
 func (s *Strategy) requests() (cpu, memory int64) {
@@ -168,26 +171,44 @@ func (s *Strategy) requests() (cpu, memory int64) {
 	return cpu, memory
 }
 
-// resourceScore is least-allocated plus balanced-allocation, each 0 to 100, for
-// what would be left after placing. Its parts are apart because scoreRows needs
-// them inlined: a call in each turn of a loop would double its cost in Wasm.
-func resourceScore(allocC, allocM, scoreC, scoreM, leftC, leftM int64) int32 {
-	allocC, allocM = some(allocC), some(allocM)
-	c, m := float64(allocC), float64(allocM)
-	return least(scoreC, scoreM, c, m) + balance(allocC-positive(leftC), allocM-positive(leftM), c, m)
+// resourceScore is least-allocated, for what would be left after placing, plus, if
+// the pod asks for any, how placing improves the balance; each 0 to 100. Its parts
+// are apart because scoreRows needs them inlined: a call in each turn of a loop
+// would double its cost in Wasm.
+func resourceScore(allocC, allocM, scoreC, scoreM, freeC, freeM, askC, askM int64) int32 {
+	both := shared(allocC, allocM)
+	c, m := float64(some(allocC)), float64(some(allocM))
+	return least(scoreC, scoreM, c, m)>>both + asking(askC, askM)*improvement(
+		balance(allocC-positive(freeC-askC), allocM-positive(freeM-askM), c, m, both),
+		balance(allocC-positive(freeC), allocM-positive(freeM), c, m, both))
 }
 
-// least is the mean of the shares that are left. Amounts are below 2^46, so the
+// least is the sum of the shares that are left. Amounts are below 2^46, so the
 // quotients truncate exactly as integer division does.
 func least(scoreC, scoreM int64, c, m float64) int32 {
-	return (int32(float64(positive(scoreC)*maxScore)/c) + int32(float64(positive(scoreM)*maxScore)/m)) >> 1
+	return int32(float64(positive(scoreC)*maxScore)/c) + int32(float64(positive(scoreM)*maxScore)/m)
 }
 
-// balance falls with the difference between the shares in use.
-func balance(usedC, usedM int64, c, m float64) int32 {
-	skew := math.Abs(float64(float64(usedC)/c) - float64(float64(usedM)/m))
+// balance falls with the difference between the shares in use; a node that lacks
+// one of the two is in balance.
+func balance(usedC, usedM int64, c, m float64, both int32) int32 {
+	skew := math.Abs(float64(float64(usedC)/c)-float64(float64(usedM)/m)) * float64(both)
 	return int32(float64(float64(1-float64(skew*0.5)) * maxScore))
 }
+
+// improvement is 75 if the balance stays, up to 100 if it gets better.
+func improvement(with, without int32) int32 { return maxScore/2 + (maxScore/2+with-without)>>1 }
+
+// asking is 0 for a pod that asks for neither CPU nor memory.
+func asking(cpu, memory int64) int32 {
+	if cpu|memory == 0 {
+		return 0
+	}
+	return 1
+}
+
+// shared is 1 if the node has both CPU and memory, 0 if it lacks one.
+func shared(c, m int64) int32 { return int32(uint64(-c) >> 63 & (uint64(-m) >> 63)) }
 
 // some is x, or 1 if x is 0: a resource that a node has none of counts as one
 // unit of it, so that nothing is divided by zero.

@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/scale"
+
+	"github.com/pintle-io/pintle/engine/autoscaling"
+	"github.com/pintle-io/pintle/engine/decision"
+	"github.com/pintle-io/pintle/engine/reconcile"
+	"github.com/pintle-io/pintle/engine/strategy"
+	"github.com/pintle-io/pintle/wasm/host"
+	"github.com/pintle-io/pintle/wasm/strategies"
+	nativescaling "github.com/pintle-io/pintle/wasm/strategies/autoscaling"
+)
+
+// newStrategies makes the router with the native builds of the built-in
+// strategies; loadStrategies brings their modules in.
+func (c *controlPlane) newStrategies(decisions *decision.Log) *strategy.Router {
+	r := strategy.New(strategy.Config{Decisions: decisions, Logger: c.log.With("part", "strategy")})
+	r.SetBuiltin(strategy.Autoscaling, nil, nativescaling.Native{})
+	return r
+}
+
+// builtins are the modules of level L0 that are in the binary, by type.
+var builtins = []struct{ kind, module string }{
+	{strategy.Autoscaling, "autoscaling"},
+}
+
+// stock are modules in the binary that are used where they are chosen, by name.
+var stock = []struct{ kind, module string }{
+	{strategy.Autoscaling, "predictive"},
+}
+
+// loadStrategies compiles the built-in modules beside the running cluster and puts
+// them to use; until then, and without them, their native builds decide.
+func (c *controlPlane) loadStrategies(ctx context.Context, router *strategy.Router) error {
+	runtime, err := host.New(ctx, host.Config{
+		CacheDir: wasmCacheDir(c.cfg.DataDir), MemoryPages: host.JSONMemoryPages, Logger: c.log.With("part", "wasm"),
+	})
+	if err != nil {
+		return fmt.Errorf("start the Wasm runtime: %w", err)
+	}
+	load := func(name string) strategy.Caller {
+		module, ok := strategies.Module(name)
+		if !ok {
+			c.log.Warn("a built-in strategy was not compiled; its native source serves (`task build` compiles it)", "module", name)
+			return nil
+		}
+		loaded, err := runtime.Load(ctx, name, module)
+		if err != nil {
+			c.log.Error("a built-in strategy is refused; its native source serves", "module", name, "err", err)
+			return nil
+		}
+		caller, err := host.NewCaller(loaded)
+		if err != nil {
+			c.log.Error("a built-in strategy is refused; its native source serves", "module", name, "err", err)
+			return nil
+		}
+		return caller
+	}
+	for _, b := range builtins {
+		if caller := load(b.module); caller != nil {
+			router.SetBuiltin(b.kind, caller, nil)
+		}
+	}
+	for _, s := range stock {
+		if caller := load(s.module); caller != nil {
+			router.Set(s.kind, s.module, caller, nil, false)
+		}
+	}
+	return nil
+}
+
+// newAutoscaling builds the controller of HorizontalPodAutoscalers.
+func (c *controlPlane) newAutoscaling(env reconcile.Env, mapper meta.RESTMapper, router *strategy.Router, decisions *decision.Log) (*reconcile.Controller, error) {
+	cfg := env.WriterFor(autoscaling.Name).RESTConfig()
+	found, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	scales, err := scale.NewForConfig(cfg, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(found))
+	if err != nil {
+		return nil, err
+	}
+	source, err := autoscaling.NewSource(cfg, mapper)
+	if err != nil {
+		return nil, err
+	}
+	return autoscaling.New(env, autoscaling.Config{Scales: scales, Mapper: mapper, Source: source, Strategies: router, Decisions: decisions})
+}
