@@ -69,6 +69,10 @@ type Config struct {
 	Metrics   Metrics
 	// MaxBackoff bounds the time between retries; zero selects two minutes.
 	MaxBackoff time.Duration
+	// Lead, if set, waits until this process may act, before each plan. The context it
+	// returns refuses the plan's writes if that has ended since; an error means that
+	// ctx ended.
+	Lead func(ctx context.Context) (context.Context, error)
 	// Start, if set, runs beside the workers (an initial key, a timer).
 	Start func(ctx context.Context, c *Controller) error
 }
@@ -201,6 +205,13 @@ func (c *Controller) work(ctx context.Context) {
 
 // step works on one key and decides when it comes back.
 func (c *Controller) step(ctx context.Context, key Key) {
+	if c.cfg.Lead != nil {
+		leading, err := c.cfg.Lead(ctx)
+		if err != nil {
+			return
+		}
+		ctx = leading
+	}
 	if wait := c.behind(key); wait > 0 {
 		c.queue.AddAfter(key, wait)
 		return

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"log/slog"
 
 	"k8s.io/client-go/informers"
@@ -17,9 +18,11 @@ type Env struct {
 	Events  *Events
 	Logger  *slog.Logger
 	Metrics Metrics
-	// Intercept, if set, stands between every controller and what it writes: fault
-	// injection, or the fence of a leader that may have been replaced.
+	// Intercept, if set, stands between every controller and what it writes, to inject
+	// faults.
 	Intercept func(Writer) Writer
+	// Lead, if set, is Config.Lead of every controller.
+	Lead func(ctx context.Context) (context.Context, error)
 }
 
 // Informers is the factory of shared informers.
@@ -42,6 +45,6 @@ func (e Env) Controller(cfg Config) (*Controller, error) {
 	if cfg.Recorder == nil && e.Events != nil {
 		cfg.Recorder = e.Events.Recorder(cfg.Name)
 	}
-	cfg.Logger, cfg.Metrics = e.Logger, e.Metrics
+	cfg.Logger, cfg.Metrics, cfg.Lead = e.Logger, e.Metrics, e.Lead
 	return New(cfg)
 }

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/pintle-io/pintle/engine/controllers/podset"
 	"github.com/pintle-io/pintle/engine/reconcile"
 )
 
@@ -89,6 +90,24 @@ func (p *plan) countPod(pod *corev1.Pod, uncounted *batchv1.UncountedTerminatedP
 	}
 }
 
+// giveUp counts, once the Job is to fail, also those pods as failures that are being
+// deleted and have not ended: nobody waits for how they end.
+func (p *plan) giveUp() {
+	if p.condition(batchv1.JobFailureTarget) == nil {
+		return
+	}
+	uncounted := p.job.Status.UncountedTerminatedPods
+	for _, pod := range p.pods {
+		if !tracked(pod) || !podset.IsTerminating(pod) || slices.Contains(uncounted.Failed, pod.UID) {
+			continue
+		}
+		if index, ok := indexOf(pod); p.indexed() && (!ok || index >= int(*p.job.Spec.Completions)) {
+			continue
+		}
+		uncounted.Failed = append(uncounted.Failed, pod.UID)
+	}
+}
+
 // allCounted reports that no finished pod still waits to enter a counter.
 func (p *plan) allCounted() bool {
 	u := p.job.Status.UncountedTerminatedPods
@@ -104,11 +123,13 @@ func (p *plan) allCounted() bool {
 }
 
 // releaseFinalizers lets go of pods that are written down (the status update
-// comes before this in the plan), or of all if the Job has ended.
+// comes before this in the plan) or that no longer matter, as the Job is about to
+// end; or of all if it has ended.
 func (p *plan) releaseFinalizers(all bool) {
 	var batch reconcile.Batch
 	for _, pod := range p.pods {
-		if !tracked(pod) || !all && !(pod.Status.Phase == corev1.PodSucceeded || p.failedPod(pod)) {
+		settled := pod.Status.Phase == corev1.PodSucceeded || p.failedPod(pod) || p.ending() && podset.IsTerminating(pod)
+		if !tracked(pod) || !all && !settled {
 			continue
 		}
 		if !all && p.remembers(pod) {

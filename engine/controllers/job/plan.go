@@ -84,6 +84,7 @@ func Plan(o Observed) reconcile.Result {
 	p.start()
 	p.count()
 	p.verdict()
+	p.giveUp()
 	p.manage()
 	p.status()
 	p.releaseFinalizers(false)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 
 // Run runs the scenario files in testdata. Commands: apply (objects in YAML,
 // added or replaced), edit (a merge patch with kind and name), remove, advance (a duration), plan (one plan and
-// its actions), settle (plans until one has nothing to do; only what they did is
+// its actions), fail N (one plan whose N-th write fails with the message given), settle (plans until one has nothing to do; only what they did is
 // shown). plan observes the world and plans; react, if not nil, lets the rest of
 // the world answer before each plan of settle (pods become ready ...).
 func Run(t *testing.T, plan func(w *World) reconcile.Result, react func(w *World)) {
@@ -44,6 +45,12 @@ func Run(t *testing.T, plan func(w *World) reconcile.Result, react func(w *World
 				return w.Now.Format(time.TimeOnly) + "\n"
 			case "plan":
 				return w.Act(plan(w))
+			case "fail":
+				n, err := strconv.Atoi(d.CmdArgs[0].Key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return w.ActFailing(plan(w), n, strings.TrimSpace(d.Input))
 			case "settle":
 				return settle(w, plan, react)
 			}

@@ -71,13 +71,16 @@ func Plan(o Observed) reconcile.Result {
 	if wait > 0 {
 		result.RequeueIn(wait)
 	}
+	failing := status
 	setFailure(&status, diff, nil, o.Now)
 	addStatus(&result, rs, status)
 	result.OnFailure = func(f reconcile.Failure) []reconcile.Action {
 		if _, ok := f.Action.(reconcile.Batch); !ok {
 			return nil
 		}
-		failed := *status.DeepCopy()
+		// A condition that is there stays as it is: a new message with each attempt
+		// would be one more change that calls for the next.
+		failed := *failing.DeepCopy()
 		setFailure(&failed, diff, f.Err, o.Now)
 		var last reconcile.Result
 		addStatus(&last, rs, failed)

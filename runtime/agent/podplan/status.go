@@ -122,10 +122,7 @@ func (w *statusWriter) container(c *corev1.Container, init bool) corev1.Containe
 
 // running fills what only a running container has.
 func (w *statusWriter) running(c *corev1.Container, l *container.Container, s *corev1.ContainerStatus) {
-	s.Resources = c.Resources.DeepCopy()
-	if len(c.Resources.Requests) > 0 {
-		s.AllocatedResources = c.Resources.Requests.DeepCopy()
-	}
+	w.resources(c, l, s)
 	s.User = &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{UID: l.UID, GID: l.GID, SupplementalGroups: l.Groups}}
 	for _, m := range c.VolumeMounts {
 		ms := corev1.VolumeMountStatus{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly}
@@ -239,7 +236,8 @@ func (v *view) countPhase(s *corev1.PodStatus, r Result) corev1.PodPhase {
 		return corev1.PodFailed
 	case ended && stopped > 0 && running == 0 && stopped == succeeded && waiting == 0:
 		return corev1.PodSucceeded
-	case ended && stopped > 0 && running == 0:
+	case ended && running == 0:
+		// Also if nothing of it ever ran: who waits for the end of a pod must see one.
 		return corev1.PodFailed
 	case pendingInit > 0 || waiting > 0:
 		return corev1.PodPending
@@ -316,6 +314,7 @@ func (v *view) conditions(s *corev1.PodStatus) {
 		set(corev1.ContainersReady, true, "", "")
 	}
 	set(corev1.PodScheduled, true, "", "")
+	v.resizeConditions(s)
 }
 
 func (v *view) uninitialized(s *corev1.PodStatus) []string {
