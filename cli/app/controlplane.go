@@ -30,8 +30,10 @@ import (
 	"github.com/pintle-io/pintle/engine/auth/token"
 	"github.com/pintle-io/pintle/engine/client"
 	"github.com/pintle-io/pintle/engine/decision"
+	"github.com/pintle-io/pintle/engine/leader"
 	"github.com/pintle-io/pintle/engine/registry"
 	"github.com/pintle-io/pintle/runtime/dns"
+	"github.com/pintle-io/pintle/runtime/metricsapi"
 	"github.com/pintle-io/pintle/store"
 )
 
@@ -51,6 +53,7 @@ type controlPlane struct {
 	endpoint netip.AddrPort
 	rules    *rbac.Authorizer
 	dns      *dns.Server
+	leader   *leader.Leader
 	work     workers
 	// follow watch the files of security's configuration.
 	follow workers
@@ -166,6 +169,9 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	for path, handler := range decisionPaths(decisions) {
 		paths[path] = handler
 	}
+	for path, handler := range c.metricsPaths() {
+		paths[path] = handler
+	}
 	for path, handler := range storePaths(c.store, c.cfg.DataDir, may) {
 		paths[path] = handler
 	}
@@ -178,7 +184,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		Listener: c.listener, Certificate: servingChain(c.pki), ClientCA: c.pki.CA(),
 		Loopback: c.client.RESTConfig(), Informers: factory, Services: services, FrontProxy: frontProxy, OpenAPI: docs, Paths: paths,
 		LongRunning: []string{StorePath}, ReadyChecks: []healthz.HealthChecker{healthz.NamedCheck("store", storeCheck(c.store))},
-		Groups:  []metav1.APIResourceList{decision.Discovery()},
+		Groups:  []metav1.APIResourceList{decision.Discovery(), metricsapi.Discovery()},
 		Filters: filters, Audit: record, AuditPolicy: rules, Checks: []healthz.HealthChecker{c.storeCheck()},
 		Logger: c.log.With("part", "apiserver"),
 	})
@@ -186,6 +192,9 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		return err
 	}
 	c.client.SetHandler(c.server.Handler())
+	if c.leader, err = c.newLeader(reg); err != nil {
+		return err
+	}
 	return c.wireWorkers(decisions, rego)
 }
 

@@ -72,6 +72,7 @@ func (w *worker) mountVolumes(ctx context.Context, pod *corev1.Pod) error {
 		Resource: func(sel *corev1.ResourceFieldSelector) (string, error) {
 			return f.resource(sel, nil)
 		},
+		Image: func(ctx context.Context, v *corev1.Volume, dir string) error { return w.mountImage(ctx, pod, v, dir) },
 	})
 	if err != nil {
 		if ctx.Err() == nil {
@@ -80,6 +81,9 @@ func (w *worker) mountVolumes(ctx context.Context, pod *corev1.Pod) error {
 		return err
 	}
 	w.paths, w.readOnly, w.refreshed = paths, readOnlyVolumes(pod), time.Now()
+	w.mu.Lock()
+	w.mu.volumes = paths
+	w.mu.Unlock()
 	return nil
 }
 
@@ -118,6 +122,8 @@ func (w *worker) step(ctx context.Context, o podplan.Observed, a podplan.Action)
 		return rt.RemoveContainer(ctx, a.ID)
 	case podplan.StartContainer:
 		return w.start(ctx, o, a)
+	case podplan.ResizePod:
+		return w.resizePod(ctx, o)
 	}
 	return fmt.Errorf("unknown action %q", a.Op)
 }
@@ -203,6 +209,9 @@ func (a *Agent) removePod(ctx context.Context, ref container.PodRef, state conta
 		}
 	}
 	if err := a.volumes.Teardown(ref.UID); err != nil {
+		return err
+	}
+	if err := a.cfg.Runtime.ReleaseImages(ctx, ref.UID); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(a.logDir(ref)); err != nil {

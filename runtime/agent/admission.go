@@ -45,20 +45,23 @@ func (a *Agent) admit(pod *corev1.Pod) *podplan.Rejection {
 	if node == nil {
 		return nil
 	}
-	var others []*corev1.Pod
-	for _, o := range a.podStore.List() {
-		other := o.(*corev1.Pod)
-		here := a.rooms.held[other.UID] || other.Status.StartTime != nil
-		ended := other.Status.Phase == corev1.PodSucceeded || other.Status.Phase == corev1.PodFailed
-		if other.UID != pod.UID && here && !ended {
-			others = append(others, other)
-		}
-	}
-	rejection := podplan.Admit(node, others, pod)
+	rejection := podplan.Admit(node, a.neighbours(pod.UID), pod)
 	if rejection == nil {
 		a.rooms.held[pod.UID] = true
 	}
 	return rejection
+}
+
+// neighbours are the other pods that have room here. Called with rooms locked.
+func (a *Agent) neighbours(of types.UID) (others []*corev1.Pod) {
+	for _, other := range a.pods() {
+		here := a.rooms.held[other.UID] || other.Status.StartTime != nil
+		ended := other.Status.Phase == corev1.PodSucceeded || other.Status.Phase == corev1.PodFailed
+		if other.UID != of && here && !ended {
+			others = append(others, other)
+		}
+	}
+	return others
 }
 
 func (a *Agent) hold(pod *corev1.Pod) {

@@ -26,6 +26,7 @@ import (
 
 	"github.com/pintle-io/pintle/runtime/container"
 	"github.com/pintle-io/pintle/runtime/probe"
+	"github.com/pintle-io/pintle/runtime/stats"
 	"github.com/pintle-io/pintle/runtime/volume"
 )
 
@@ -38,6 +39,8 @@ type Agent struct {
 	objects *objects
 	status  *statusWriter
 	events  *events
+	stats   *stats.Collector
+	metrics *metrics
 	// runtimeName begins container ids; memory is the machine's.
 	runtimeName, runtimeVersion string
 	memory                      int64
@@ -79,6 +82,8 @@ func New(cfg Config) (*Agent, error) {
 	a.status = newStatusWriter(cfg.Client, a.log)
 	a.events = newEvents(context.Background(), cfg.Client, cfg.NodeName)
 	a.memory = machineMemory()
+	a.metrics = newMetrics()
+	a.stats = a.newCollector()
 	return a, nil
 }
 
@@ -117,6 +122,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.serve(ctx) })
 	g.Go(func() error { a.status.run(ctx); return nil })
 	g.Go(func() error { a.runNode(ctx); return nil })
+	g.Go(func() error { a.stats.Run(ctx); return nil })
 	for _, c := range []cache.Controller{services, nodes} {
 		g.Go(func() error { c.RunWithContext(ctx); return nil })
 	}
@@ -147,6 +153,7 @@ func (a *Agent) podHandler() cache.ResourceEventHandler {
 			}
 			if pod, ok := obj.(*corev1.Pod); ok {
 				a.status.forget(pod.UID)
+				a.metrics.forget(pod.Namespace, pod.Name, string(pod.UID))
 				if w := a.worker(string(pod.UID)); w != nil {
 					w.gone()
 				}

@@ -78,9 +78,12 @@ func cgroupV2() bool {
 }
 
 func writeCgroup1(path string, r container.Resources) error {
-	values := map[string]map[string]string{"cpu": {"cpu.shares": fmt.Sprint(r.CPUShares)}, "memory": {}, "pids": {}}
+	// No limit is written too: there may have been one.
+	values := map[string]map[string]string{
+		"cpu":    {"cpu.shares": fmt.Sprint(r.CPUShares), "cpu.cfs_period_us": fmt.Sprint(cpuPeriod), "cpu.cfs_quota_us": "-1"},
+		"memory": {"memory.limit_in_bytes": "-1"}, "pids": {},
+	}
 	if r.CPUQuota > 0 {
-		values["cpu"]["cpu.cfs_period_us"] = fmt.Sprint(r.CPUPeriod)
 		values["cpu"]["cpu.cfs_quota_us"] = fmt.Sprint(r.CPUQuota)
 	}
 	if r.MemoryLimit > 0 {
@@ -110,7 +113,7 @@ func writeCgroup2(path string, r container.Resources) error {
 			return err
 		}
 	}
-	files := map[string]string{"cpu.weight": fmt.Sprint(cpuWeight(r.CPUShares))}
+	files := map[string]string{"cpu.weight": fmt.Sprint(cpuWeight(r.CPUShares)), "cpu.max": "max", "memory.max": "max"}
 	if r.CPUQuota > 0 {
 		files["cpu.max"] = fmt.Sprintf("%d %d", r.CPUQuota, r.CPUPeriod)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -140,7 +141,14 @@ func (p *probes) loop(kind probe.Kind, pr *corev1.Probe, pod *corev1.Pod, spec *
 	}}
 	return &probe.Loop{
 		Kind: kind, Probe: pr, Started: c.StartedAt,
-		Ask: func(ctx context.Context) (probe.Result, string) { return p.w.a.prober.Once(ctx, pr, target) },
+		Ask: func(ctx context.Context) (probe.Result, string) {
+			began := time.Now()
+			r, msg := p.w.a.prober.Once(ctx, pr, target)
+			if ctx.Err() == nil {
+				p.w.a.metrics.probed(kind, r, pod, spec.Name, time.Since(began))
+			}
+			return r, msg
+		},
 		Failed: func(msg string) {
 			p.w.event(pod, spec, corev1.EventTypeWarning, "Unhealthy", string(kind)+" probe failed: "+msg)
 		},

@@ -17,8 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cri-streaming/pkg/streaming/portforward"
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
-
-	"github.com/pintle-io/pintle/runtime/stats"
 )
 
 // Bounds of the kubelet API.
@@ -82,6 +80,9 @@ func (a *Agent) Handler() http.Handler {
 	on("DELETE /localVolumes/{name}", "proxy", a.serveLocalVolume)
 	on("GET /stats/summary", "stats", a.serveStats)
 	on("GET /containerLogs/{namespace}/{pod}/{container}", "proxy", a.serveLogs)
+	for path, h := range a.metricPaths() {
+		on("GET "+path, "metrics", h.ServeHTTP)
+	}
 	for _, uid := range []string{"", "/{uid}"} {
 		on("/exec/{namespace}/{pod}"+uid+"/{container}", "proxy", a.serveExec)
 		on("/attach/{namespace}/{pod}"+uid+"/{container}", "proxy", a.serveAttach)
@@ -108,18 +109,15 @@ func (a *Agent) podOf(w http.ResponseWriter, r *http.Request) *corev1.Pod {
 
 func (a *Agent) servePods(w http.ResponseWriter, _ *http.Request) {
 	list := corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}
-	for _, o := range a.podStore.List() {
-		list.Items = append(list.Items, *o.(*corev1.Pod))
+	for _, pod := range a.pods() {
+		list.Items = append(list.Items, *pod)
 	}
 	answer(w, list)
 }
 
 func (a *Agent) serveStats(w http.ResponseWriter, r *http.Request) {
-	var pods []*corev1.Pod
-	for _, o := range a.podStore.List() {
-		pods = append(pods, o.(*corev1.Pod))
-	}
-	summary, err := stats.Summarize(r.Context(), a.cfg.NodeName, pods, a.cfg.Runtime, time.Now())
+	brief, _ := strconv.ParseBool(r.URL.Query().Get("only_cpu_and_memory"))
+	summary, err := a.stats.Summary(r.Context(), brief)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -75,6 +76,10 @@ func (w *worker) startContainer(ctx context.Context, pod *corev1.Pod, sb contain
 		w.event(pod, c, corev1.EventTypeWarning, "Failed", "Error: "+err.Error())
 		return &startError{"CreateContainerConfigError", err, pullBackoff}
 	}
+	// The pod's resources may have changed since the sandbox was made.
+	if err := w.a.setupPodCgroup(pod); err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
 	cfg, err := w.containerConfig(ctx, pod, sb, c, attempt)
 	if err != nil {
 		w.event(pod, c, corev1.EventTypeWarning, "Failed", "Error: "+err.Error())
@@ -142,6 +147,10 @@ func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, sb contai
 	}
 	mounts = append(mounts, container.Mount{Source: term, Target: orDefault(c.TerminationMessagePath, corev1.TerminationMessagePathDefault)})
 	sec := effective(pod, c)
+	inForce, err := json.Marshal(c.Resources)
+	if err != nil {
+		return container.Config{}, err
+	}
 	res := cgroupResources(c.Resources)
 	res.OOMScoreAdj = oomScore(pod, c, w.a.memory)
 	return container.Config{
@@ -155,7 +164,9 @@ func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, sb contai
 		CgroupParent: w.a.podCgroup(pod),
 		StopSignal:   stopSignal(c),
 		Hash:         podplan.Hash(c),
-		Annotations:  map[string]string{annTermPath: term, annTermPolicy: string(c.TerminationMessagePolicy)},
+		Annotations: map[string]string{
+			annTermPath: term, annTermPolicy: string(c.TerminationMessagePolicy), podplan.AnnResources: string(inForce),
+		},
 	}, nil
 }
 
@@ -257,7 +268,7 @@ func (w *worker) volumeMount(c *corev1.Container, m *corev1.VolumeMount, key str
 func readOnlyVolumes(pod *corev1.Pod) map[string]bool {
 	out := map[string]bool{}
 	for _, v := range pod.Spec.Volumes {
-		if v.ConfigMap != nil || v.Secret != nil || v.DownwardAPI != nil || v.Projected != nil ||
+		if v.Image != nil || v.ConfigMap != nil || v.Secret != nil || v.DownwardAPI != nil || v.Projected != nil ||
 			v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ReadOnly {
 			out[v.Name] = true
 		}

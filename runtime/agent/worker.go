@@ -38,9 +38,12 @@ type worker struct {
 		stopAct context.CancelFunc // ends the current acting
 		killed  map[string]bool    // containers whose preStop hook was run
 		retry   bool               // what was missing may be there now
+		volumes map[string]string  // the last paths, for others to read
 	}
 
 	admission admission
+	granted   resources // nil until known
+	resize    podplan.Resize
 	probes    *probes
 	backoff   map[string]podplan.Backoff
 	holds     map[string]podplan.Hold
@@ -54,6 +57,8 @@ type worker struct {
 	refreshed time.Time
 	ips       []string
 	tornDown  bool
+	born      time.Time
+	counted   bool           // in the metric of pod starts
 	backedOff map[string]int // restart count for which a BackOff event was sent
 }
 
@@ -61,7 +66,7 @@ func newWorker(a *Agent, ref container.PodRef, pod *corev1.Pod) *worker {
 	w := &worker{
 		a: a, ref: ref, wake: make(chan struct{}, 1),
 		backoff: map[string]podplan.Backoff{}, holds: map[string]podplan.Hold{}, pulls: map[string]time.Duration{},
-		messages: map[string]string{}, backedOff: map[string]int{},
+		messages: map[string]string{}, backedOff: map[string]int{}, born: time.Now(),
 	}
 	w.mu.pod, w.mu.killed = pod, map[string]bool{}
 	w.mu.removed = pod == nil
@@ -159,7 +164,9 @@ func (w *worker) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		w.unhold()
+		began := time.Now()
 		next, done := w.sync(ctx)
+		w.a.metrics.podWorker.WithLabelValues("sync").Observe(time.Since(began).Seconds())
 		if done {
 			return
 		}
@@ -179,6 +186,8 @@ func (w *worker) sync(ctx context.Context) (next time.Duration, done bool) {
 		if !w.admitted(o) && !o.Removed && o.Pod.DeletionTimestamp == nil {
 			return resync, false
 		}
+		o.Pod = w.grant(o)
+		o.Resize = w.resize
 		r := podplan.Plan(o)
 		w.backoff = r.Backoff
 		soon := w.note(o, r)
@@ -196,6 +205,9 @@ func (w *worker) sync(ctx context.Context) (next time.Duration, done bool) {
 			}
 			if r.Requeue == 0 || r.Requeue > resync {
 				r.Requeue = resync
+			}
+			if w.resize.Pending != nil {
+				r.Requeue = min(r.Requeue, resizeRetry)
 			}
 			if soon {
 				r.Requeue = min(r.Requeue, time.Second)
@@ -219,6 +231,11 @@ func (w *worker) failed(o podplan.Observed, err error) time.Duration {
 	w.problems++
 	wait := min(500*time.Millisecond<<min(w.problems-1, 8), maxRetry)
 	w.problem = podplan.Hold{Until: o.Now.Add(wait), Reason: "ContainerCreating", Message: err.Error()}
+	var se *startError
+	if errors.As(err, &se) {
+		// The image of a volume.
+		w.problem.Reason, w.problem.Message = se.reason, se.err.Error()
+	}
 	w.a.log.Info("pod action failed, will retry", "namespace", w.ref.Namespace, "name", w.ref.Name, "after", wait, "err", err)
 	return wait
 }
@@ -288,9 +305,15 @@ func terminationMessage(c container.Container) string {
 
 // report hands the status to be written, unless the API has the pod no more.
 func (w *worker) report(o podplan.Observed, r podplan.Result) {
-	if !o.Removed {
-		w.a.status.set(o.Pod, podplan.Status(o, r))
+	if o.Removed {
+		return
 	}
+	status := podplan.Status(o, r)
+	if status.Phase == corev1.PodRunning && o.Pod.Status.Phase == corev1.PodPending && !w.counted {
+		w.counted = true
+		w.a.metrics.podStart.Observe(o.Now.Sub(w.born).Seconds())
+	}
+	w.a.status.set(o.Pod, status)
 }
 
 // note sends events about containers that are held back; true if what they wait

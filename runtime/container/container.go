@@ -60,6 +60,10 @@ type Containers interface {
 	// kills. Returns when the container has exited or ctx ends. A container
 	// that does not run is no error.
 	StopContainer(ctx context.Context, id string, grace time.Duration) error
+	// UpdateContainer puts other processor shares, quota and memory limit in force
+	// for a running container; zeroes lift them. The annotations are kept with the
+	// container beside those it has, after that has succeeded.
+	UpdateContainer(ctx context.Context, id string, res Resources, annotations map[string]string) error
 	// RemoveContainer kills what still runs and deletes the container with its
 	// root file system; a missing one is no error. The log file stays.
 	RemoveContainer(ctx context.Context, id string) error
@@ -85,6 +89,10 @@ type Images interface {
 	Image(ctx context.Context, ref string) (Image, error)
 	Images(ctx context.Context) ([]Image, error)
 	RemoveImage(ctx context.Context, ref string) error
+	// MountImage mounts the files of a local image at dir, read-only, as a pod's
+	// volume; again is no error. Whoever unmounts it then calls ReleaseImages.
+	MountImage(ctx context.Context, podUID, volume, ref, dir string) error
+	ReleaseImages(ctx context.Context, podUID string) error
 }
 
 // Observer says what is there.
@@ -97,8 +105,10 @@ type Observer interface {
 	// Events sends a hint whenever something of a pod may have changed; an
 	// empty UID means "look at everything again". It closes when ctx ends.
 	Events(ctx context.Context) <-chan Event
-	// Stats measures one running container or sandbox.
-	Stats(ctx context.Context, id string) (Stats, error)
+	// Stats measures all running containers and sandboxes, by id.
+	Stats(ctx context.Context) (map[string]Stats, error)
+	// DiskUsage measures what a container has written to its root file system.
+	DiskUsage(ctx context.Context, id string) (DiskUsage, error)
 	// Version names the runtime, as in "containerd://1.6.20".
 	Version(ctx context.Context) (string, error)
 }

@@ -206,11 +206,14 @@ type AttachOptions struct {
 // Stats is a measurement of one container.
 type Stats struct {
 	Time time.Time
-	// CPUNanos is the time used so far, over all cores.
-	CPUNanos uint64
+	// CPUNanos is the time used so far, over all cores; periods are those of a
+	// CPU quota, and how many of them it ended.
+	CPUNanos                  uint64
+	Periods, ThrottledPeriods uint64
 	// MemoryUsage counts everything, MemoryWorkingSet leaves out idle page cache.
-	MemoryUsage, MemoryWorkingSet, MemoryRSS uint64
-	Pids                                     uint64
+	MemoryUsage, MemoryWorkingSet, MemoryRSS, MemoryCache uint64
+	PageFaults, MajorPageFaults                           uint64
+	Pids                                                  uint64
 }
 
 // ID derives the id of one attempt of a container (or of the sandbox, whose
@@ -219,3 +222,6 @@ func ID(podUID, name string, attempt int) string { return deriveID(podUID, name,
 
 // SandboxName stands for the sandbox where container names are used.
 const SandboxName = "POD"
+
+// DiskUsage is what a tree of files takes.
+type DiskUsage struct{ Bytes, Inodes uint64 }

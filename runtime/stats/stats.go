@@ -1,72 +1,213 @@
-// Package stats measures pods in the form of the kubelet's summary API. It reads
-// the container runtime and keeps nothing.
+// Package stats measures a node and its pods: the kubelet's summary API and its
+// metrics. It reads the container runtime and the machine, never changes either,
+// and decides nothing.
+//
+// A Collector keeps two measurements of processor time, SampleEvery apart, because
+// usage is a rate, and what files take, because counting them is slow. All methods
+// may be called at any time from any goroutine.
 package stats
 
 import (
 	"context"
-	"errors"
+	"log/slog"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	statsv1 "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 
 	"github.com/pintle-io/pintle/runtime/container"
 )
 
+// SampleEvery is the time between two measurements.
+const SampleEvery = 10 * time.Second
+
 // Source is what is measured.
 type Source interface {
 	Pod(ctx context.Context, uid string) (container.PodState, error)
-	Stats(ctx context.Context, id string) (container.Stats, error)
+	Stats(ctx context.Context) (map[string]container.Stats, error)
+	DiskUsage(ctx context.Context, id string) (container.DiskUsage, error)
 }
 
-// Summarize measures all running containers of the pods.
-func Summarize(ctx context.Context, node string, pods []*corev1.Pod, src Source, now time.Time) (*statsv1.Summary, error) {
-	out := &statsv1.Summary{Node: statsv1.NodeStats{NodeName: node, StartTime: metav1.NewTime(now)}, Pods: []statsv1.PodStats{}}
-	for _, pod := range pods {
-		state, err := src.Pod(ctx, string(pod.UID))
+// Config of a Collector. All but Logger is required.
+type Config struct {
+	Node   string
+	Source Source
+	// Pods of the node, as the API has them.
+	Pods func() []*corev1.Pod
+	// DataDir lies on the file system that pods write to.
+	DataDir string
+	// VolumeDir is where a volume of a pod is; empty if it is not there.
+	VolumeDir func(pod *corev1.Pod, volume string) string
+	Logger    *slog.Logger
+}
+
+// Collector measures one node.
+type Collector struct {
+	cfg     Config
+	started time.Time
+
+	mu struct {
+		sync.Mutex
+		last, before *sample
+	}
+	disks struct {
+		sync.Mutex
+		known map[string]diskEntry
+	}
+}
+
+// sample is one measurement of everything.
+type sample struct {
+	at         time.Time
+	machine    machine
+	containers map[string]container.Stats
+}
+
+// New starts nothing.
+func New(cfg Config) *Collector {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Collector{cfg: cfg, started: time.Now()}
+	c.disks.known = map[string]diskEntry{}
+	return c
+}
+
+// Run measures from time to time until ctx ends.
+func (c *Collector) Run(ctx context.Context) {
+	tick := time.NewTicker(SampleEvery)
+	defer tick.Stop()
+	for {
+		if err := c.measure(ctx); err != nil && ctx.Err() == nil {
+			c.cfg.Logger.Info("containers not measured, will retry", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *Collector) measure(ctx context.Context) error {
+	all, err := c.cfg.Source.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	s := &sample{at: time.Now(), machine: readMachine(), containers: all}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.before, c.mu.last = c.mu.last, s
+	return nil
+}
+
+// samples returns the last measurement, made now if there is none, and the one
+// before it or nil.
+func (c *Collector) samples(ctx context.Context) (last, before *sample, err error) {
+	c.mu.Lock()
+	last, before = c.mu.last, c.mu.before
+	c.mu.Unlock()
+	if last != nil {
+		return last, before, nil
+	}
+	if err := c.measure(ctx); err != nil {
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.last, c.mu.before, nil
+}
+
+// Pod is what was measured of a pod.
+type Pod struct {
+	*corev1.Pod
+	Containers []Container
+	Network    *Network // nil on the host's network
+	// At is when, Total the sum over its containers.
+	Total     container.Stats
+	NanoCores *uint64
+}
+
+// Container is what was measured of a running container.
+type Container struct {
+	container.Container
+	container.Stats
+	// NanoCores used since the measurement before; nil if there is none.
+	NanoCores *uint64
+}
+
+// pods joins the pods that run with what was measured of them.
+func (c *Collector) pods(ctx context.Context) ([]Pod, error) {
+	last, before, err := c.samples(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Pod
+	for _, pod := range c.cfg.Pods() {
+		state, err := c.cfg.Source.Pod(ctx, string(pod.UID))
 		if err != nil {
 			return nil, err
 		}
-		p := statsv1.PodStats{PodRef: statsv1.PodReference{Name: pod.Name, Namespace: pod.Namespace, UID: string(pod.UID)}}
-		if pod.Status.StartTime != nil {
-			p.StartTime = *pod.Status.StartTime
-		}
-		var total container.Stats
-		for _, c := range state.Containers {
-			if c.State != container.Running {
-				continue
-			}
-			s, err := src.Stats(ctx, c.ID)
-			if errors.Is(err, container.ErrNotRunning) || errors.Is(err, container.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			p.Containers = append(p.Containers, statsv1.ContainerStats{
-				Name: c.Name, StartTime: metav1.NewTime(c.StartedAt), CPU: cpu(s), Memory: memory(s),
-			})
-			total.Time = s.Time
-			total.CPUNanos += s.CPUNanos
-			total.MemoryUsage += s.MemoryUsage
-			total.MemoryWorkingSet += s.MemoryWorkingSet
-			total.MemoryRSS += s.MemoryRSS
-		}
-		if len(p.Containers) > 0 {
-			p.CPU, p.Memory = cpu(total), memory(total)
-			out.Pods = append(out.Pods, p)
+		if p := join(pod, state, last, before); len(p.Containers) > 0 {
+			out = append(out, p)
 		}
 	}
 	return out, nil
 }
 
-func cpu(s container.Stats) *statsv1.CPUStats {
-	return &statsv1.CPUStats{Time: metav1.NewTime(s.Time), UsageCoreNanoSeconds: &s.CPUNanos}
+func join(pod *corev1.Pod, state container.PodState, last, before *sample) Pod {
+	p := Pod{Pod: pod, Total: container.Stats{Time: last.at}}
+	var rate uint64
+	known := true
+	for _, x := range state.Containers {
+		s, ok := last.containers[x.ID]
+		if x.State != container.Running || !ok {
+			continue
+		}
+		m := Container{Container: x, Stats: s, NanoCores: nanoCores(x.ID, s, before)}
+		if p.Network == nil && !pod.Spec.HostNetwork {
+			p.Network = readNetwork(x.Pid)
+		}
+		p.Containers = append(p.Containers, m)
+		p.Total = add(p.Total, s)
+		if known = known && m.NanoCores != nil; known {
+			rate += *m.NanoCores
+		}
+	}
+	if known {
+		p.NanoCores = &rate
+	}
+	return p
 }
 
-func memory(s container.Stats) *statsv1.MemoryStats {
-	return &statsv1.MemoryStats{
-		Time: metav1.NewTime(s.Time), UsageBytes: &s.MemoryUsage, WorkingSetBytes: &s.MemoryWorkingSet, RSSBytes: &s.MemoryRSS,
+func nanoCores(id string, s container.Stats, before *sample) *uint64 {
+	if before == nil {
+		return nil
 	}
+	old, ok := before.containers[id]
+	if !ok {
+		return nil
+	}
+	return rate(s.CPUNanos, old.CPUNanos, s.Time.Sub(old.Time))
+}
+
+// rate is nil if it cannot be told.
+func rate(now, old uint64, over time.Duration) *uint64 {
+	if over <= 0 || now < old {
+		return nil
+	}
+	r := uint64(float64(now-old) / over.Seconds())
+	return &r
+}
+
+func add(a, b container.Stats) container.Stats {
+	a.CPUNanos += b.CPUNanos
+	a.MemoryUsage += b.MemoryUsage
+	a.MemoryWorkingSet += b.MemoryWorkingSet
+	a.MemoryRSS += b.MemoryRSS
+	a.MemoryCache += b.MemoryCache
+	a.PageFaults += b.PageFaults
+	a.MajorPageFaults += b.MajorPageFaults
+	a.Pids += b.Pids
+	return a
 }

@@ -35,6 +35,8 @@ type Source interface {
 type Fields struct {
 	Field    func(path string) (string, error)
 	Resource func(sel *corev1.ResourceFieldSelector) (string, error)
+	// Image mounts the files of an image volume at dir, which exists.
+	Image func(ctx context.Context, v *corev1.Volume, dir string) error
 }
 
 // Manager keeps the volumes of one node.
@@ -93,6 +95,8 @@ func (m *Manager) setup(ctx context.Context, pod *corev1.Pod, v *corev1.Volume, 
 		return m.claim(ctx, pod, v.PersistentVolumeClaim.ClaimName)
 	case v.Ephemeral != nil:
 		return m.claim(ctx, pod, pod.Name+"-"+v.Name)
+	case v.Image != nil:
+		return dir, mountOnce(dir, func() error { return f.Image(ctx, v, dir) })
 	case v.ConfigMap != nil:
 		files, err := m.collect(ctx, pod, configMapProjection(v.ConfigMap), f)
 		if err != nil {

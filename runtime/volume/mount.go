@@ -26,6 +26,19 @@ func mountTmpfs(dir, options string) error {
 	return nil
 }
 
+// mountOnce makes dir and calls mount unless something is mounted there, which may
+// be of the same file system.
+func mountOnce(dir string, mount func() error) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	below, err := mountsBelow(dir)
+	if err != nil || slices.Contains(below, dir) {
+		return err
+	}
+	return mount()
+}
+
 func isMountPoint(dir string) (bool, error) {
 	var a, b unix.Stat_t
 	if err := unix.Stat(dir, &a); err != nil {

@@ -26,6 +26,8 @@ type Observed struct {
 	Holds map[string]Hold
 	// Messages are termination messages, by container id.
 	Messages map[string]string
+	// Resize of the pod's resources.
+	Resize Resize
 	// Removed says that the API has the pod no more.
 	Removed bool
 	// KillSince is when the end of the pod was first seen.

@@ -21,6 +21,8 @@ const (
 	StartContainer  Op = "StartContainer"
 	KillContainer   Op = "KillContainer"
 	RemoveContainer Op = "RemoveContainer"
+	// ResizePod puts changed resources in force for what runs.
+	ResizePod Op = "ResizePod"
 )
 
 // Action is one step. Steps are done in order; kills that follow each other are
@@ -199,6 +201,7 @@ func (p *planner) keep() {
 	if p.killWhere(p.Grace(), "Container %s belongs to a sandbox that is gone", func(c *container.Container) bool { return !p.here(c) }) {
 		return
 	}
+	p.resize()
 	for i := range p.Pod.Spec.EphemeralContainers {
 		p.ephemeral(&p.Pod.Spec.EphemeralContainers[i])
 	}

@@ -169,14 +169,26 @@ func testLife(t *testing.T, f *fixture) {
 	if got.Name != "c" || got.Hash != "h1" || got.Annotations["grace"] != "3" || got.Pod != f.pod {
 		t.Errorf("what was recorded is not given back: %+v", got)
 	}
-	if s, err := f.Runtime.Stats(t.Context(), id); err != nil || s.Pids == 0 {
+	if s, err := f.Runtime.Stats(t.Context()); err != nil || s[id].Pids == 0 {
 		t.Errorf("stats: %+v, %v", s, err)
+	}
+	if err := f.Runtime.UpdateContainer(t.Context(), id, container.Resources{CPUShares: 100, MemoryLimit: 64 << 20}, map[string]string{"more": "1"}); err != nil {
+		t.Errorf("update: %v", err)
+	}
+	if got := f.find(id); got.Annotations["more"] != "1" || got.Annotations["grace"] != "3" {
+		t.Errorf("annotations after update: %v", got.Annotations)
+	}
+	if d, err := f.Runtime.DiskUsage(t.Context(), id); err != nil || d.Inodes == 0 {
+		t.Errorf("disk usage: %+v, %v", d, err)
 	}
 	if err := f.Runtime.RemoveContainer(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.find(id); got.ID != "" {
 		t.Errorf("still there after remove: %+v", got)
+	}
+	if _, err := f.Runtime.DiskUsage(t.Context(), id); !errors.Is(err, container.ErrNotFound) {
+		t.Errorf("disk usage after remove: %v", err)
 	}
 }
 

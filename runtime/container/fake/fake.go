@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -392,11 +393,50 @@ func (f *Fake) Events(ctx context.Context) <-chan container.Event {
 }
 
 // Stats implements container.Observer.
-func (f *Fake) Stats(_ context.Context, id string) (container.Stats, error) {
-	if p := f.get(id); p == nil || p.State != container.Running {
-		return container.Stats{}, container.ErrNotRunning
+func (f *Fake) Stats(context.Context) (map[string]container.Stats, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := map[string]container.Stats{}
+	for id, p := range f.mu.containers {
+		if p.State == container.Running {
+			out[id] = container.Stats{Time: time.Now(), CPUNanos: 1, MemoryUsage: 1, Pids: 1}
+		}
 	}
-	return container.Stats{Time: time.Now(), CPUNanos: 1, MemoryUsage: 1, Pids: 1}, nil
+	return out, nil
+}
+
+// UpdateContainer implements container.Containers.
+func (f *Fake) UpdateContainer(_ context.Context, id string, res container.Resources, annotations map[string]string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.mu.containers[id]
+	switch {
+	case p == nil:
+		return container.ErrNotFound
+	case p.State != container.Running:
+		return container.ErrNotRunning
+	}
+	p.cfg.Resources = res
+	p.Annotations = maps.Clone(p.Annotations)
+	maps.Copy(p.Annotations, annotations)
+	return nil
+}
+
+// MountImage implements container.Images. It mounts nothing.
+func (f *Fake) MountImage(ctx context.Context, _, _, ref, _ string) error {
+	_, err := f.Image(ctx, ref)
+	return err
+}
+
+// ReleaseImages implements container.Images.
+func (*Fake) ReleaseImages(context.Context, string) error { return nil }
+
+// DiskUsage implements container.Observer.
+func (f *Fake) DiskUsage(_ context.Context, id string) (container.DiskUsage, error) {
+	if f.get(id) == nil {
+		return container.DiskUsage{}, container.ErrNotFound
+	}
+	return container.DiskUsage{Bytes: 4096, Inodes: 1}, nil
 }
 
 // Version implements container.Observer.
