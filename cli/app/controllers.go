@@ -25,7 +25,7 @@ func (c *controlPlane) newControllers(events *reconcile.Events, router *strategy
 	if err != nil {
 		return nil, err
 	}
-	env := reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers")}
+	env := reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers"), Lead: c.leader.Lead}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery()))
 	all, err := controllers.All(controllers.Deps{
 		Env:    env,

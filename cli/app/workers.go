@@ -48,10 +48,11 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engin
 		return err
 	}
 	c.work = workers{
-		events.Run,
+		func(ctx context.Context) error { return events.Run(c.leader.Fenced(ctx)) },
 		decisions.Run,
+		c.leader.Run,
 		func(ctx context.Context) error { return controllers.Run(ctx, all) },
-		scheduler.Run,
+		c.leader.Once(scheduler.Run),
 		func(ctx context.Context) error { return loadStrategy(ctx, c.cfg, scheduler, c.log) },
 		func(ctx context.Context) error { return c.loadStrategies(ctx, router) },
 		policies.NewSyncer(rego, c.client.Dynamic(), c.log.With("part", "policies")).Run,
