@@ -43,7 +43,7 @@ func (r *Resource) GetList(_ context.Context, key string, opts storage.ListOptio
 	if key == r.prefix && opts.Predicate.Limit <= 0 && opts.Predicate.Empty() {
 		sink.expect(state.Len())
 	}
-	page, err := r.fillPage(state, key, start, opts, sink)
+	page, err := r.fillPage(state, rangeStart{rev, key, start}, opts, sink)
 	if err != nil {
 		return err
 	}
@@ -103,10 +103,10 @@ type page struct {
 	remaining int64
 }
 
-func (r *Resource) fillPage(state *tree, key, start string, opts storage.ListOptions, sink *listSink) (page, error) {
+func (r *Resource) fillPage(state *tree, at rangeStart, opts storage.ListOptions, sink *listSink) (page, error) {
 	failures := listErrors{resource: r.cfg.GroupResource}
 	if !opts.Recursive {
-		e, ok := state.Get(&entry{key: key})
+		e, ok := state.Get(&entry{key: at.key})
 		if !ok {
 			return page{}, nil
 		}
@@ -114,18 +114,21 @@ func (r *Resource) fillPage(state *tree, key, start string, opts storage.ListOpt
 		if err := sink.add(e, &opts.Predicate); err != nil {
 			failures.add(e, err)
 		}
-		return page{lastKey: key}, failures.err()
+		return page{lastKey: at.key}, failures.err()
 	}
 	var p page
 	limit, counting := opts.Predicate.Limit, opts.Predicate.Empty()
-	ascend(state, key, start, func(e *entry) bool {
+	known, ok := r.remaining.load(at)
+	var visited int64
+	ascend(state, at.key, at.start, func(e *entry) bool {
 		p.remaining++
 		if p.more {
 			return counting
 		}
 		if limit > 0 && int64(sink.len()) >= limit {
 			p.more = true
-			return counting
+			visited = p.remaining - 1
+			return counting && !ok
 		}
 		p.lastKey = e.key
 		e = r.readable(e)
@@ -134,6 +137,12 @@ func (r *Resource) fillPage(state *tree, key, start string, opts storage.ListOpt
 		}
 		return true
 	})
+	if p.more && counting {
+		if ok {
+			p.remaining = known
+		}
+		r.remaining.store(rangeStart{at.rev, at.key, p.lastKey + "\x00"}, p.remaining-visited)
+	}
 	return p, failures.err()
 }
 

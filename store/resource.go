@@ -40,6 +40,7 @@ type Resource struct {
 	loaded    atomic.Bool // phase == phaseLoaded, without the lock
 	loadMu    sync.Mutex  // one load at a time; taken before mu
 	countSize atomic.Bool
+	remaining remaining
 
 	mu struct {
 		sync.RWMutex

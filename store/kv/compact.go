@@ -19,23 +19,6 @@ func (db *DB) Compact(rev int64) error {
 	return db.shield(func() error { return db.compact(rev) })
 }
 
-// shield runs what writes to Pebble outside of the committer on a goroutine of
-// its own: Fatalf ends that one, not the caller's.
-func (db *DB) shield(f func() error) (err error) {
-	finished := false
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err = f()
-		finished = true
-	}()
-	<-done
-	if !finished {
-		return db.logger.failure()
-	}
-	return err
-}
-
 func (db *DB) compact(rev int64) error {
 	db.compaction.Lock()
 	defer db.compaction.Unlock()

@@ -130,7 +130,7 @@ func Open(dir string, opts Options) (*DB, error) {
 	opts.setDefaults()
 	db := &DB{
 		opts:   opts,
-		logger: &pebbleLogger{log: opts.Logger},
+		logger: newPebbleLogger(opts.Logger),
 		stop:   make(chan struct{}),
 	}
 	db.queue.init()
@@ -170,6 +170,11 @@ func (db *DB) openPebble(dir string) error {
 		return fmt.Errorf("open store %s: %w (%v)", dir, ErrLocked, err)
 	}
 	db.lock = lock
+	if !db.opts.ReadOnly {
+		if err := forgetFirstStart(fsys, dir); err != nil {
+			return errors.Join(err, lock.Close())
+		}
+	}
 	if err := db.shield(func() error {
 		var err error
 		db.pebble, err = pebble.Open(dir, db.pebbleOptions())

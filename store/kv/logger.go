@@ -16,18 +16,27 @@ import (
 type pebbleLogger struct {
 	log    *slog.Logger
 	failed atomic.Pointer[error]
+	// broken is closed after failed is set.
+	broken chan struct{}
 	// damaged is the first damage found while the store was open.
 	damaged atomic.Pointer[error]
 }
 
+func newPebbleLogger(log *slog.Logger) *pebbleLogger {
+	return &pebbleLogger{log: log, broken: make(chan struct{})}
+}
+
+// Infof implements pebble.Logger.
 func (l *pebbleLogger) Infof(format string, args ...any) {
 	l.log.Debug("pebble", "message", fmt.Sprintf(format, args...))
 }
 
+// Errorf implements pebble.Logger.
 func (l *pebbleLogger) Errorf(format string, args ...any) {
 	l.log.Error("pebble", "message", fmt.Sprintf(format, args...))
 }
 
+// Fatalf implements pebble.Logger. It does not return.
 func (l *pebbleLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("%w: %s", ErrFailed, fmt.Sprintf(format, args...))
 	l.fail(err)
@@ -37,6 +46,7 @@ func (l *pebbleLogger) Fatalf(format string, args ...any) {
 // fail keeps the first failure.
 func (l *pebbleLogger) fail(err error) {
 	if l.failed.CompareAndSwap(nil, &err) {
+		close(l.broken)
 		l.log.Error("store failed, writes are refused until restart", "err", err)
 	}
 }

@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -18,25 +19,26 @@ const rewriteChunk = 512
 //
 // Versions written meanwhile may or may not be visited.
 func (db *DB) Rewrite(ctx context.Context, fn func(key string, rev int64, value []byte) ([]byte, error)) (int, error) {
-	from, total := []byte{spaceVersions}, 0
-	for from != nil {
+	var total atomic.Int64
+	for from := []byte{spaceVersions}; from != nil; {
 		if err := ctx.Err(); err != nil {
-			return total, err
+			return int(total.Load()), err
 		}
-		var n int
-		err := db.shield(func() (err error) {
-			n, from, err = db.rewriteFrom(from, fn)
+		var next []byte
+		if err := db.shield(func() error {
+			n, rest, err := db.rewriteFrom(from, fn)
+			total.Add(int64(n))
+			next = rest
 			return err
-		})
-		total += n
-		if err != nil {
-			return total, err
+		}); err != nil {
+			return int(total.Load()), err
 		}
+		from = next
 	}
-	if total == 0 {
+	if total.Load() == 0 {
 		return 0, nil
 	}
-	return total, db.shield(func() error {
+	return int(total.Load()), db.shield(func() error {
 		return db.failedOr(db.pebble.Compact(ctx, []byte{spaceVersions}, []byte{spaceVersions + 1}, false))
 	})
 }
