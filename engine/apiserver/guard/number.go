@@ -50,15 +50,15 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-// longExponent reports whether rest begins with more digits than most, or with an
-// escape that may hide them.
+// longExponent reports whether rest begins with more digits than most. Escapes that
+// may hide some are suspicious by themselves.
 func longExponent(rest []byte, most int) bool {
 	if len(rest) > 0 && (rest[0] == '+' || rest[0] == '-') {
 		rest = rest[1:]
 	}
 	for i, c := range rest {
 		if !isDigit(c) {
-			return c == '\\'
+			return false
 		}
 		if i == most {
 			return true
