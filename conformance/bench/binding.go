@@ -134,13 +134,6 @@ func bindAlone(ctx context.Context, s server, kube kubernetes.Interface, r *repo
 func timeBinding(ctx context.Context, s server, kube kubernetes.Interface, r *report, work string, g goal, phase string, start func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, bindTime)
 	defer cancel()
-	w, err := kube.CoreV1().Pods(metav1.NamespaceDefault).Watch(ctx, metav1.ListOptions{
-		LabelSelector: phaseLabel + "=" + phase, FieldSelector: "spec.nodeName!=",
-	})
-	if err != nil {
-		return err
-	}
-	defer w.Stop()
 	before, err := cpuOf(s)
 	if err != nil {
 		return err
@@ -149,20 +142,12 @@ func timeBinding(ctx context.Context, s server, kube kubernetes.Interface, r *re
 	started := make(chan error, 1)
 	go func() { started <- start(ctx) }()
 	bound := map[string]bool{}
-	for e := range w.ResultChan() {
-		if pod, ok := e.Object.(*corev1.Pod); ok {
-			bound[pod.Name] = true
-		}
-		if len(bound) == bindPods {
-			break
-		}
+	for len(bound) < bindPods && err == nil {
+		err = watchBound(ctx, kube, phase, bound) // again if the server ends it, as it does when the client is slow
 	}
 	took := time.Since(began)
-	if err := <-started; err != nil {
-		return err
-	}
-	if len(bound) < bindPods {
-		return fmt.Errorf("%s: %d of %d pods have nodes after %v", work, len(bound), bindPods, took)
+	if err := errors.Join(err, <-started); err != nil {
+		return fmt.Errorf("%s: %d of %d pods have nodes after %v: %w", work, len(bound), bindPods, took, err)
 	}
 	after, err := cpuOf(s)
 	if err != nil {
@@ -170,6 +155,27 @@ func timeBinding(ctx context.Context, s server, kube kubernetes.Interface, r *re
 	}
 	r.addCost(work, bindPods/took.Seconds(), perSecond, g, (after-before)/bindPods)
 	return nil
+}
+
+// watchBound collects the phase's pods that have nodes until it has all of them, or
+// the watch ends.
+func watchBound(ctx context.Context, kube kubernetes.Interface, phase string, bound map[string]bool) error {
+	w, err := kube.CoreV1().Pods(metav1.NamespaceDefault).Watch(ctx, metav1.ListOptions{
+		LabelSelector: phaseLabel + "=" + phase, FieldSelector: "spec.nodeName!=",
+	})
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		if pod, ok := e.Object.(*corev1.Pod); ok {
+			bound[pod.Name] = true
+		}
+		if len(bound) == bindPods {
+			return nil
+		}
+	}
+	return ctx.Err()
 }
 
 func createPhase(ctx context.Context, kube kubernetes.Interface, w workload, phase string) error {

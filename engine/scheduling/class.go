@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
 	resourcehelper "k8s.io/component-helpers/resource"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
@@ -32,8 +34,10 @@ type class struct {
 	affinity         nodeaffinity.RequiredNodeAffinity
 	constrained      bool // has a node selector or required node affinity
 	ports            []hostPort
-	needs            []need // spread, pod affinity and anti-affinity
-	owns             []add  // terms of its own that other pods must heed
+	needs            []need          // spread, pod affinity and anti-affinity
+	owns             []add           // terms of its own that other pods must heed
+	spreads          labels.Selector // of pods to be spread from though the pod does not ask for it
+	leaving          bool            // being deleted
 
 	nodes    *mask // of nodes that the node selector and affinity admit; nil for all
 	prefers  []preference
@@ -81,6 +85,9 @@ func signature(pod *corev1.Pod) string {
 	}
 	spec := &pod.Spec
 	str(pod.Namespace)
+	if pod.DeletionTimestamp != nil {
+		str("leaving")
+	}
 	stringMap(pod.Labels)
 	stringMap(spec.NodeSelector)
 	b = binary.AppendVarint(b, int64(priorityOf(pod)))
@@ -120,15 +127,39 @@ func signature(pod *corev1.Pod) string {
 		str(string(name))
 		str(q.String())
 	}
+	for i := range pod.Status.ContainerStatuses {
+		resizing(pod, &pod.Status.ContainerStatuses[i], message)
+	}
+	for i := range spec.Volumes {
+		if image := spec.Volumes[i].Image; image != nil {
+			str(image.Reference)
+		}
+	}
 	return string(b)
+}
+
+// resizing passes on what a container holds if that is not what it asks for.
+func resizing(pod *corev1.Pod, have *corev1.ContainerStatus, message func(interface{ Marshal() ([]byte, error) })) {
+	for i := range pod.Spec.Containers {
+		c := &pod.Spec.Containers[i]
+		if c.Name != have.Name {
+			continue
+		}
+		if have.Resources != nil && !equality.Semantic.DeepEqual(have.Resources.Requests, c.Resources.Requests) {
+			message(have.Resources)
+		}
+		if have.AllocatedResources != nil && !equality.Semantic.DeepEqual(have.AllocatedResources, c.Resources.Requests) {
+			message(&corev1.ResourceRequirements{Requests: have.AllocatedResources})
+		}
+	}
 }
 
 // newClass reads what a pod asks for. slot names resources.
 func newClass(sign string, pod *corev1.Pod, slot func(corev1.ResourceName) int) *class {
-	c := &class{signature: sign, sample: pod, affinity: nodeaffinity.GetRequiredNodeAffinity(pod), ports: hostPorts(pod)}
+	c := &class{signature: sign, sample: pod, affinity: nodeaffinity.GetRequiredNodeAffinity(pod), ports: hostPorts(pod), leaving: pod.DeletionTimestamp != nil}
 	c.constrained = len(pod.Spec.NodeSelector) > 0 || pod.Spec.Affinity != nil && pod.Spec.Affinity.NodeAffinity != nil &&
 		pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution != nil
-	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
+	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{UseStatusResources: true})
 	c.requests = append(c.requests, amount{abi.SlotPods, 1})
 	for _, name := range slices.Sorted(maps.Keys(requests)) {
 		q := requests[name]
@@ -138,6 +169,7 @@ func newClass(sign string, pod *corev1.Pod, slot func(corev1.ResourceName) int) 
 		c.requests = append(c.requests, amount{slot(name), quantity(name, q)})
 	}
 	scored := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{
+		UseStatusResources: true,
 		NonMissingContainerRequests: corev1.ResourceList{
 			corev1.ResourceCPU:    *resource.NewMilliQuantity(defaultMilliCPU, resource.DecimalSI),
 			corev1.ResourceMemory: *resource.NewQuantity(defaultMemory, resource.BinarySI),

@@ -20,6 +20,7 @@ import (
 type cluster struct {
 	snap       *abi.Snapshot
 	namespaces corelisters.NamespaceLister
+	defaults   defaults
 
 	nodes    map[string]*nodeInfo
 	rows     []*nodeInfo // by row; nil where no node is
@@ -296,9 +297,14 @@ func (c *cluster) release(cl *class) {
 // classOf returns the class of a pod. Its user count is the caller's to change.
 func (c *cluster) classOf(pod *corev1.Pod) *class {
 	sign := signature(pod)
+	spreads := c.defaults.selector(sign, pod)
+	if spreads != nil {
+		sign += "\x00spread\x00" + spreads.String()
+	}
 	cl, ok := c.classes[sign]
 	if !ok {
 		cl = newClass(sign, pod, c.slot)
+		cl.spreads = spreads
 		c.classes[sign] = cl
 		c.idle++
 		c.addNeeds(cl)

@@ -107,6 +107,12 @@ func (n *need) entry() abi.Entry {
 	switch n.op {
 	case abi.OpSpread, abi.OpSpreadSoft:
 		e.A, e.B = n.maxSkew|n.minDomains<<32, e.B|self
+		if n.op == abi.OpSpreadSoft {
+			e.A = n.maxSkew
+		}
+		if n.byDefault {
+			e.A |= 1 << 32
+		}
 	case abi.OpAffinity:
 		e.A = self
 	case abi.OpPrefer:

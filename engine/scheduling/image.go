@@ -96,7 +96,7 @@ func (c *cluster) imageEntry(cl *class) (abi.Entry, bool) {
 
 func (c *cluster) writeImages(column abi.ID, names []string) {
 	scores := c.snap.U8(column)
-	total := int64(max(c.present, 1))
+	total := float64(max(c.present, 1))
 	for row, n := range c.rows {
 		scores[row] = 0
 		if n == nil {
@@ -105,7 +105,8 @@ func (c *cluster) writeImages(column abi.ID, names []string) {
 		sum := int64(0)
 		for _, name := range names {
 			if size, ok := c.images.nodes[name][n.name]; ok {
-				sum += size * int64(len(c.images.nodes[name])) / total
+				share := float64(len(c.images.nodes[name])) / total
+				sum += int64(float64(size) * share)
 			}
 		}
 		high := int64(imageMax * len(names))
@@ -118,13 +119,20 @@ func (c *cluster) writeImages(column abi.ID, names []string) {
 // imageNames are the pod's images as nodes report them: with a tag.
 func imageNames(pod *corev1.Pod) []string {
 	var names []string
+	add := func(name string) {
+		if strings.LastIndex(name, ":") <= strings.LastIndex(name, "/") {
+			name += ":latest"
+		}
+		names = append(names, name)
+	}
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range containers {
-			name := containers[i].Image
-			if strings.LastIndex(name, ":") <= strings.LastIndex(name, "/") {
-				name += ":latest"
-			}
-			names = append(names, name)
+			add(containers[i].Image)
+		}
+	}
+	for i := range pod.Spec.Volumes {
+		if image := pod.Spec.Volumes[i].Image; image != nil {
+			add(image.Reference)
 		}
 	}
 	return names

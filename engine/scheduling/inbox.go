@@ -63,6 +63,9 @@ func (s *Scheduler) subscribe() error {
 	}
 	s.config.Informers.Core().V1().Namespaces().Informer()
 	s.cluster.namespaces = s.config.Informers.Core().V1().Namespaces().Lister()
+	if err := s.cluster.defaults.subscribe(s.config.Informers); err != nil {
+		return err
+	}
 	pods := s.config.Informers.Core().V1().Pods().Informer()
 	_, err = pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { s.inbox.put(event{newPod: as[corev1.Pod](o)}) },

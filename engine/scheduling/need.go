@@ -26,6 +26,7 @@ type need struct {
 	minDomains int64
 	weight     int64
 	self       bool // the pod matches the term itself
+	byDefault  bool // a spread that the pod did not ask for
 }
 
 // preference is a weighted preferred node affinity term.
@@ -54,6 +55,9 @@ func (c *cluster) addNeeds(cl *class) {
 	}
 	for i := range spec.TopologySpreadConstraints {
 		c.addSpread(cl, &spec.TopologySpreadConstraints[i])
+	}
+	if cl.spreads != nil {
+		c.addDefaultSpread(cl)
 	}
 	if spec.Affinity != nil && spec.Affinity.PodAffinity != nil {
 		c.addAffinity(cl, spec.Affinity.PodAffinity)
@@ -137,7 +141,6 @@ func (c *cluster) addSpread(cl *class, t *corev1.TopologySpreadConstraint) {
 	if err != nil {
 		return // validation admits no such selector
 	}
-	s := podSelector{selector: selector, namespaces: sets.New(cl.sample.Namespace)}
 	n := need{op: abi.OpSpread, key: c.key(t.TopologyKey), maxSkew: int64(t.MaxSkew), minDomains: 1}
 	if t.WhenUnsatisfiable == corev1.ScheduleAnyway {
 		n.op = abi.OpSpreadSoft
@@ -145,8 +148,8 @@ func (c *cluster) addSpread(cl *class, t *corev1.TopologySpreadConstraint) {
 	if t.MinDomains != nil {
 		n.minDomains = int64(*t.MinDomains)
 	}
-	n.term = c.matchTerm(s)
-	n.self = c.selects(s, cl.sample)
+	n.term = c.spreadTerm(cl.sample.Namespace, selector)
+	n.self = selector.Matches(labels.Set(cl.sample.Labels))
 	n.mask = c.eligible(cl, t)
 	if n.op == abi.OpSpread {
 		n.sum = c.sum(sumID{n.term, n.key, n.mask})
@@ -194,6 +197,16 @@ func (c *cluster) matchTerm(selectors ...podSelector) *term {
 		id += "\x00" + s.id()
 	}
 	return c.term(term{id: id, selectors: selectors})
+}
+
+// spreadTerm registers the term that counts the pods of a namespace which are to be
+// spread: not those that are being deleted, and none for an empty selector.
+func (c *cluster) spreadTerm(namespace string, selector labels.Selector) *term {
+	if selector.Empty() {
+		selector = labels.Nothing()
+	}
+	s := podSelector{selector: selector, namespaces: sets.New(namespace)}
+	return c.term(term{id: "spread\x00" + s.id(), selectors: []podSelector{s}, living: true})
 }
 
 // own registers a term of the class that other pods must heed.

@@ -167,6 +167,9 @@ func selectorWithKeys(pod *corev1.Pod, ls *metav1.LabelSelector, match, mismatch
 
 func (s podSelector) id() string {
 	id := s.selector.String() + "\x00"
+	if _, selectable := s.selector.Requirements(); !selectable {
+		id = "nothing\x00" // its text is that of everything
+	}
 	for _, ns := range sets.List(s.namespaces) {
 		id += ns + ","
 	}
@@ -190,6 +193,8 @@ type term struct {
 	// hard marks required anti-affinity; other owned terms are preferences,
 	// counted by weight.
 	hard bool
+	// living leaves out pods that are being deleted.
+	living bool
 }
 
 // term registers a term for a class.
@@ -244,6 +249,9 @@ func (c *cluster) amount(cl *class, t *term) int32 {
 			}
 		}
 		return n
+	}
+	if t.living && cl.leaving {
+		return 0
 	}
 	for _, s := range t.selectors {
 		if !c.selects(s, cl.sample) {

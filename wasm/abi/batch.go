@@ -91,7 +91,9 @@ const (
 	OpPreferMask
 	// OpImage: Image column Column is the image locality score.
 	OpImage
-	// OpSpreadSoft: as OpSpread, as a preference; A = maxSkew.
+	// OpSpreadSoft: as OpSpread, as a preference; A = maxSkew | default<<32. A row
+	// without the key gains nothing from any of them, unless default is 1: then it
+	// loses nothing by this one.
 	OpSpreadSoft
 	// OpPrefer: rows gain A times their domain sum; B = domains<<32.
 	OpPrefer

@@ -31,11 +31,16 @@ func (s *Strategy) scoreFixed() {
 		return
 	}
 	clear(s.fixed[:s.rows])
+	fail := s.fail
+	if len(s.domains) > 0 && (taints || masks) {
+		s.filterDomains()
+		fail = s.dfail
+	}
 	if taints {
-		s.scoreTaints()
+		s.scoreTaints(fail)
 	}
 	if masks {
-		s.scoreMasks()
+		s.scoreMasks(fail)
 	}
 	if images {
 		s.scoreImages()
@@ -52,7 +57,7 @@ func (s *Strategy) scoreImages() {
 	}
 }
 
-func (s *Strategy) scoreTaints() {
+func (s *Strategy) scoreTaints(fail []uint16) {
 	soft := s.soft[:s.rows]
 	clear(soft)
 	for i := range s.class.Entries {
@@ -62,13 +67,13 @@ func (s *Strategy) scoreTaints() {
 			}
 		}
 	}
-	top := s.softMax()
+	top := s.softMax(fail)
 	for r, n := range soft {
 		s.fixed[r] += weightTaint * (maxScore - scaled(n, top))
 	}
 }
 
-func (s *Strategy) scoreMasks() {
+func (s *Strategy) scoreMasks(fail []uint16) {
 	soft := s.soft[:s.rows]
 	clear(soft)
 	for i := range s.class.Entries {
@@ -82,17 +87,17 @@ func (s *Strategy) scoreMasks() {
 			}
 		}
 	}
-	top := s.softMax()
+	top := s.softMax(fail)
 	for r, n := range soft {
 		s.fixed[r] += weightAffinity * scaled(n, top)
 	}
 }
 
-// softMax is the highest s.soft among rows that pass the filters.
-func (s *Strategy) softMax() int32 {
+// softMax is the highest s.soft among rows that nothing refuses.
+func (s *Strategy) softMax(fail []uint16) int32 {
 	top := int32(0)
 	for r, n := range s.soft[:s.rows] {
-		if s.fail[r] == 0 && n > top {
+		if fail[r] == 0 && n > top {
 			top = n
 		}
 	}
