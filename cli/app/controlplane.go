@@ -145,7 +145,12 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
+	plugins, err := engineadmission.ReadConfig(c.cfg.Security.AdmissionConfig)
+	if err != nil {
+		return err
+	}
 	c.admission, err = engineadmission.New(engineadmission.Config{
+		Plugins: plugins, Enabled: c.cfg.Security.AdmissionPlugins, Disabled: c.cfg.Security.NoAdmissionPlugins,
 		Informers: factory, Client: c.client.Clientset(), Authorizer: may,
 		Mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery())),
 		Dynamic: c.client.Dynamic(), Loopback: c.client.RESTConfig(), Services: services, Done: c.done,

@@ -1,17 +1,22 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
 
+	"github.com/pintle-io/pintle/engine/admission"
 	"github.com/pintle-io/pintle/engine/apiserver"
 	"github.com/pintle-io/pintle/engine/apiserver/auditlog"
 	"github.com/pintle-io/pintle/engine/auth/authn"
@@ -30,6 +35,14 @@ type Security struct {
 	// AuthenticationConfig and AuthorizationConfig are files of the kinds
 	// AuthenticationConfiguration and AuthorizationConfiguration; empty for none.
 	AuthenticationConfig, AuthorizationConfig string
+	// OIDC is an issuer of tokens, in place of AuthenticationConfig; OIDCRequiredClaims
+	// are claims of its tokens as key=value.
+	OIDC               authn.OIDC
+	OIDCRequiredClaims []string
+	// AdmissionConfig is a file of the kind AdmissionConfiguration; empty for none.
+	// AdmissionPlugins are turned on, NoAdmissionPlugins off.
+	AdmissionConfig                      string
+	AdmissionPlugins, NoAdmissionPlugins []string
 	// TokenWebhook is asked about tokens that nobody here knows.
 	TokenWebhook authn.Webhook
 	// FrontProxyCA is a file with the authorities of proxies that may name users in
@@ -54,6 +67,7 @@ func (s *Security) validate() error {
 	for flag, file := range map[string]string{
 		"authentication-config": s.AuthenticationConfig, "authorization-config": s.AuthorizationConfig,
 		"authentication-token-webhook-config-file": s.TokenWebhook.Kubeconfig, "requestheader-client-ca-file": s.FrontProxyCA,
+		"oidc-ca-file": s.OIDC.CAFile, "admission-control-config-file": s.AdmissionConfig,
 		"audit-policy-file": s.Audit.PolicyFile, "audit-webhook-config-file": s.Audit.WebhookKubeconfig,
 	} {
 		if file == "" {
@@ -61,6 +75,16 @@ func (s *Security) validate() error {
 		}
 		if _, err := os.Stat(file); err != nil {
 			return fmt.Errorf("--%s: %w", flag, err)
+		}
+	}
+	if err := s.validateOIDC(); err != nil {
+		return err
+	}
+	for flag, names := range map[string][]string{"enable-admission-plugins": s.AdmissionPlugins, "disable-admission-plugins": s.NoAdmissionPlugins} {
+		for _, name := range names {
+			if !slices.Contains(admission.Names(), name) {
+				return fmt.Errorf("--%s: unknown plugin %q; known are %s", flag, name, strings.Join(admission.Names(), ", "))
+			}
 		}
 	}
 	if s.FrontProxyCA == "" && len(s.FrontProxy.AllowedNames) > 0 {
@@ -72,6 +96,37 @@ func (s *Security) validate() error {
 	} {
 		if n < 0 {
 			return fmt.Errorf("--%s %d: want 0 or more", flag, n)
+		}
+	}
+	return nil
+}
+
+// validateOIDC checks the flags about an issuer, and fills the claims it requires.
+func (s *Security) validateOIDC() error {
+	o := &s.OIDC
+	if o.IssuerURL == "" && o.ClientID == "" {
+		if o.CAFile != "" || o.UsernamePrefix != "" || o.GroupsClaim != "" || o.GroupsPrefix != "" || len(s.OIDCRequiredClaims) > 0 {
+			return errors.New("--oidc-*: oidc-issuer-url and oidc-client-id are needed with any of them")
+		}
+		return nil
+	}
+	if o.IssuerURL == "" || o.ClientID == "" {
+		return errors.New("--oidc-issuer-url and --oidc-client-id go together")
+	}
+	if s.AuthenticationConfig != "" {
+		return errors.New("--authentication-config and --oidc-* exclude each other: put the issuer into the file")
+	}
+	o.RequiredClaims = map[string]string{}
+	for _, claim := range s.OIDCRequiredClaims {
+		key, value, ok := strings.Cut(claim, "=")
+		if !ok || key == "" {
+			return fmt.Errorf("--oidc-required-claim %q: want key=value", claim)
+		}
+		o.RequiredClaims[key] = value
+	}
+	for _, algorithm := range o.SigningAlgs {
+		if known := oidc.AllValidSigningAlgorithms(); !slices.Contains(known, algorithm) {
+			return fmt.Errorf("--oidc-signing-algs %q: want some of %s", algorithm, strings.Join(known, ", "))
 		}
 	}
 	return nil
@@ -99,25 +154,26 @@ func (c *controlPlane) wireAuthentication(tokens *token.Service, ownProxy apiser
 	}
 	proxy := authn.DefaultFrontProxy(ownProxy.CA, ownProxy.Name)
 	if s.FrontProxyCA != "" {
-		ca, err := os.ReadFile(s.FrontProxyCA)
-		if err != nil {
-			return none, filters, err
-		}
 		proxy = s.FrontProxy
-		proxy.CA = ca
+		proxy.CAFile = s.FrontProxyCA
 	}
 	var err error
 	if filters.RequestHeader, err = proxy.RequestHeader(); err != nil {
 		return none, filters, err
 	}
+	c.follow = append(c.follow, func(ctx context.Context) error { return authn.Follow(ctx, filters.RequestHeader) })
 	cfg := authn.Config{
 		ClientRoots: c.pki.Pool(), RequestHeader: filters.RequestHeader, ServiceAccounts: tokens, Audiences: tokens.Audiences(),
 		Secrets: c.filledSecrets(),
 		Extra:   []authenticator.Request{client.Authenticator()},
 	}
-	if s.AuthenticationConfig != "" {
+	if s.AuthenticationConfig != "" || s.OIDC.IssuerURL != "" {
+		var flags *authn.OIDC
+		if s.AuthenticationConfig == "" {
+			flags = &s.OIDC
+		}
 		issuers, err := authn.NewIssuers(wait.ContextForChannel(c.done), authn.IssuersConfig{
-			File: s.AuthenticationConfig, Disallowed: []string{serviceAccountIssuer}, Audiences: tokens.Audiences(),
+			File: s.AuthenticationConfig, Flags: flags, Disallowed: []string{serviceAccountIssuer}, Audiences: tokens.Audiences(),
 			ServerID: serverID, Logger: c.log.With("part", "authentication"),
 		})
 		if err != nil {

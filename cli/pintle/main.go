@@ -3,6 +3,8 @@ package main
 
 import (
 	"os"
+	// CronJobs name time zones; the machine may have no list of them.
+	_ "time/tzdata"
 
 	"github.com/pintle-io/pintle/cli/command"
 )

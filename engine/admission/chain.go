@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/metrics"
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/util/webhook"
@@ -75,6 +76,8 @@ type Config struct {
 	Disabled []string
 	// Enabled turns on plugins that are off by default.
 	Enabled []string
+	// Plugins configures plugins by name; nil leaves their defaults. See ReadConfig.
+	Plugins admission.ConfigProvider
 	// Extra plugins run after all but the quota: policies among them.
 	Extra []admission.Interface
 }
@@ -111,6 +114,9 @@ func New(cfg Config) (*Chain, error) {
 	if cfg.Done == nil {
 		cfg.Done = make(chan struct{})
 	}
+	if cfg.Plugins == nil {
+		cfg.Plugins = noConfig{}
+	}
 	if cfg.Services == nil {
 		cfg.Services = webhook.NewDefaultServiceResolver()
 	}
@@ -141,7 +147,7 @@ func (b *builder) on(name string) bool {
 }
 
 func (b *builder) add(name string, p admission.Interface) {
-	b.chain.plugins = append(b.chain.plugins, entry{name, p})
+	b.chain.plugins = append(b.chain.plugins, entry{name, metrics.WithControllerMetrics(p, name)})
 }
 
 // uses notes informers to wait for.

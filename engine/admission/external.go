@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"io"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,7 +12,6 @@ import (
 	policymutating "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
 	policyvalidating "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/apiserver/pkg/admission/plugin/resourcequota"
-	resourcequotaconfig "k8s.io/apiserver/pkg/admission/plugin/resourcequota/apis/resourcequota"
 	webhookinitializer "k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
@@ -72,7 +72,18 @@ func (l *lazy) needed() (admission.Interface, error) {
 
 // newLazy waits for the informer's objects before it makes a plugin, and gives the
 // plugin what it asks for.
-func newLazy(b *builder, objects cache.SharedIndexInformer, make func() (admission.Interface, error)) *lazy {
+func newLazy(b *builder, name string, objects cache.SharedIndexInformer, configured func(io.Reader) (admission.Interface, error)) (*lazy, error) {
+	config, err := b.config(name)
+	if err != nil {
+		return nil, err
+	}
+	make := func() (admission.Interface, error) { return configured(config()) }
+	if config() != nil {
+		// A configuration that is wrong is told at the start, not at the first use.
+		if _, err := make(); err != nil {
+			return nil, err
+		}
+	}
 	b.uses(objects)
 	return &lazy{
 		Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete, admission.Connect),
@@ -85,40 +96,52 @@ func newLazy(b *builder, objects cache.SharedIndexInformer, make func() (admissi
 			b.initialize(p)
 			return p, admission.ValidateInitialization(p)
 		}),
-	}
+	}, nil
 }
 
 func newMutatingWebhook(b *builder) (admission.Interface, error) {
 	informer := b.Informers.Admissionregistration().V1().MutatingWebhookConfigurations().Informer()
-	return newLazy(b, informer, func() (admission.Interface, error) { return mutating.NewMutatingWebhook(nil) }), nil
+	return newLazy(b, MutatingWebhook, informer, func(config io.Reader) (admission.Interface, error) {
+		return mutating.NewMutatingWebhook(config)
+	})
 }
 
 func newValidatingWebhook(b *builder) (admission.Interface, error) {
 	informer := b.Informers.Admissionregistration().V1().ValidatingWebhookConfigurations().Informer()
-	return newLazy(b, informer, func() (admission.Interface, error) { return validating.NewValidatingAdmissionWebhook(nil) }), nil
+	return newLazy(b, ValidatingWebhook, informer, func(config io.Reader) (admission.Interface, error) {
+		return validating.NewValidatingAdmissionWebhook(config)
+	})
 }
 
 func newMutatingPolicy(b *builder) (admission.Interface, error) {
 	group := b.Informers.Admissionregistration().V1()
 	b.uses(group.MutatingAdmissionPolicyBindings().Informer())
-	return newLazy(b, group.MutatingAdmissionPolicies().Informer(), func() (admission.Interface, error) {
-		return policymutating.NewPlugin(nil)
-	}), nil
+	return newLazy(b, MutatingPolicy, group.MutatingAdmissionPolicies().Informer(), func(config io.Reader) (admission.Interface, error) {
+		return policymutating.NewPlugin(config)
+	})
 }
 
 func newValidatingPolicy(b *builder) (admission.Interface, error) {
 	group := b.Informers.Admissionregistration().V1()
 	b.uses(group.ValidatingAdmissionPolicyBindings().Informer())
-	return newLazy(b, group.ValidatingAdmissionPolicies().Informer(), func() (admission.Interface, error) {
-		return policyvalidating.NewPlugin(nil)
-	}), nil
+	return newLazy(b, ValidatingPolicy, group.ValidatingAdmissionPolicies().Informer(), func(config io.Reader) (admission.Interface, error) {
+		return policyvalidating.NewPlugin(config)
+	})
 }
 
 // newQuota counts what namespaces may hold. It comes last, so that nothing is
 // counted that another plugin refuses.
 func newQuota(b *builder) (admission.Interface, error) {
 	b.uses(b.Informers.Core().V1().ResourceQuotas().Informer())
-	p, err := resourcequota.NewResourceQuota(&resourcequotaconfig.Configuration{}, quotaWorkers)
+	text, err := b.config(ResourceQuota)
+	if err != nil {
+		return nil, err
+	}
+	config, err := resourcequota.LoadConfiguration(text())
+	if err != nil {
+		return nil, err
+	}
+	p, err := resourcequota.NewResourceQuota(config, quotaWorkers)
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,9 @@ import (
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/component-base/metrics/legacyregistry"
 	podsecurityadmission "k8s.io/pod-security-admission/admission"
-	podsecurityconfig "k8s.io/pod-security-admission/admission/api"
+	"k8s.io/pod-security-admission/admission/api/load"
 	podsecurity "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/metrics"
 	"k8s.io/pod-security-admission/policy"
@@ -30,21 +31,24 @@ type podSecurity struct {
 func newPodSecurity(b *builder) (admission.Interface, error) {
 	namespaces, pods := b.Informers.Core().V1().Namespaces(), b.Informers.Core().V1().Pods()
 	b.uses(namespaces.Informer())
+	text, err := b.config(PodSecurity)
+	if err != nil {
+		return nil, err
+	}
+	config, err := load.LoadFromReader(text())
+	if err != nil {
+		return nil, err
+	}
 	existing := filledPods{pods.Informer(), podsecurityadmission.PodListerFromInformer(pods.Lister())}
 	return &podSecurity{onWrite, sync.OnceValues(func() (*podsecurityadmission.Admission, error) {
 		checks, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 		if err != nil {
 			return nil, err
 		}
-		privileged := string(podsecurity.LevelPrivileged)
 		a := &podsecurityadmission.Admission{
-			Configuration: &podsecurityconfig.PodSecurityConfiguration{Defaults: podsecurityconfig.PodSecurityDefaults{
-				Enforce: privileged, EnforceVersion: podsecurity.VersionLatest,
-				Audit: privileged, AuditVersion: podsecurity.VersionLatest,
-				Warn: privileged, WarnVersion: podsecurity.VersionLatest,
-			}},
+			Configuration:    config,
 			Evaluator:        checks,
-			Metrics:          unrecorded{},
+			Metrics:          podSecurityMetrics(),
 			PodSpecExtractor: podsecurityadmission.DefaultPodSpecExtractor{},
 			NamespaceGetter:  podsecurityadmission.NamespaceGetterFromListerAndClient(namespaces.Lister(), b.Client),
 			PodLister:        existing,
@@ -117,10 +121,9 @@ func (a attributes) GetObject() (runtime.Object, error)    { return a.Attributes
 func (a attributes) GetOldObject() (runtime.Object, error) { return a.Attributes.GetOldObject(), nil }
 func (a attributes) GetUserName() string                   { return a.GetUserInfo().GetName() }
 
-// unrecorded drops the library's metrics.
-type unrecorded struct{}
-
-func (unrecorded) RecordEvaluation(metrics.Decision, podsecurity.LevelVersion, metrics.Mode, podsecurity.Attributes) {
-}
-func (unrecorded) RecordExemption(podsecurity.Attributes)   {}
-func (unrecorded) RecordError(bool, podsecurity.Attributes) {}
+// podSecurityMetrics counts for the process.
+var podSecurityMetrics = sync.OnceValue(func() metrics.Recorder {
+	r := metrics.NewPrometheusRecorder(podsecurity.GetAPIVersion())
+	r.MustRegister(legacyregistry.MustRegister)
+	return r
+})

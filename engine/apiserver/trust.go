@@ -54,6 +54,9 @@ func publishTrust(cfg *Config) genericapiserver.PostStartHookFunc {
 			return err
 		}
 		changed := make(chan struct{}, 1)
+		if h := cfg.Filters.RequestHeader; h != nil {
+			h.CAContentProvider.AddListener(waker(changed))
+		}
 		handler, err := cfg.Informers.Core().V1().ConfigMaps().Informer().AddEventHandler(cache.FilteringResourceEventHandler{
 			FilterFunc: isTrust,
 			Handler: cache.ResourceEventHandlerFuncs{
@@ -66,7 +69,7 @@ func publishTrust(cfg *Config) genericapiserver.PostStartHookFunc {
 		}
 		go func() {
 			defer func() { _ = cfg.Informers.Core().V1().ConfigMaps().Informer().RemoveEventHandler(handler) }()
-			keepTrust(ctx, cfg, client.CoreV1().ConfigMaps(metav1.NamespaceSystem), want, changed)
+			keepTrust(ctx, cfg, client.CoreV1().ConfigMaps(metav1.NamespaceSystem), changed)
 		}()
 		return nil
 	}
@@ -80,6 +83,12 @@ func isTrust(obj any) bool {
 	return ok && m.Namespace == metav1.NamespaceSystem && m.Name == authenticationConfig
 }
 
+// waker wakes when the authorities of proxies are others.
+type waker chan<- struct{}
+
+// Enqueue implements dynamiccertificates.Listener.
+func (w waker) Enqueue() { wake(w) }
+
 func wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -87,10 +96,14 @@ func wake(c chan<- struct{}) {
 	}
 }
 
-func keepTrust(ctx context.Context, cfg *Config, maps corev1client.ConfigMapInterface, want map[string]string, changed <-chan struct{}) {
+func keepTrust(ctx context.Context, cfg *Config, maps corev1client.ConfigMapInterface, changed <-chan struct{}) {
 	for {
 		next := trustCheckAlways
-		if err := ensureTrust(ctx, maps, want, time.Now()); err != nil && ctx.Err() == nil {
+		want, err := trust(cfg)
+		if err == nil {
+			err = ensureTrust(ctx, maps, want, time.Now())
+		}
+		if err != nil && ctx.Err() == nil {
 			cfg.Logger.Error("extension servers are not told whom to believe",
 				"kind", "ConfigMap", "namespace", metav1.NamespaceSystem, "name", authenticationConfig, "err", err)
 			next = trustRetryAfter

@@ -2,13 +2,10 @@ package coordination
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
@@ -65,33 +62,5 @@ func validateLeaseSpec(spec *coordinationv1.LeaseSpec, at *field.Path) field.Err
 	if t := spec.LeaseTransitions; t != nil && *t < 0 {
 		errs = append(errs, field.Invalid(at.Child("leaseTransitions"), *t, "must be greater than or equal to 0"))
 	}
-	if s := spec.Strategy; s != nil {
-		errs = append(errs, validateStrategy(*s, at.Child("strategy"))...)
-	}
-	if p := spec.PreferredHolder; p != nil && *p != "" && (spec.Strategy == nil || *spec.Strategy == "") {
-		errs = append(errs, field.Forbidden(at.Child("preferredHolder"), "may only be specified if `strategy` is defined"))
-	}
 	return errs
-}
-
-// validateStrategy takes the strategies of upstream, and those of others, which
-// must have a domain.
-func validateStrategy(s coordinationv1.CoordinatedLeaseStrategy, at *field.Path) field.ErrorList {
-	parts := strings.Split(string(s), "/")
-	switch len(parts) {
-	case 1:
-		known := []coordinationv1.CoordinatedLeaseStrategy{coordinationv1.OldestEmulationVersion}
-		if !slices.Contains(known, s) {
-			return field.ErrorList{field.NotSupported(at, s, known)}
-		}
-		return nil
-	case 2:
-		var errs field.ErrorList
-		for _, msg := range utilvalidation.IsQualifiedName(string(s)) {
-			errs = append(errs, field.Invalid(at, s, msg))
-		}
-		return errs
-	default:
-		return field.ErrorList{field.Invalid(at, s, "must be in the form of domain/name")}
-	}
 }

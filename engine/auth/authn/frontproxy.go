@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"context"
 	"fmt"
 
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
@@ -12,6 +13,8 @@ import (
 type FrontProxy struct {
 	// CA is the PEM bundle of the authorities that sign the proxies' certificates.
 	CA []byte
+	// CAFile is a file of such authorities, read again when it changes, in place of CA.
+	CAFile string
 	// AllowedNames are common names of those certificates; empty allows all that
 	// the authorities signed.
 	AllowedNames []string
@@ -31,7 +34,7 @@ func DefaultFrontProxy(ca []byte, names ...string) FrontProxy {
 
 // RequestHeader is the form upstream's filters and authenticators take.
 func (f FrontProxy) RequestHeader() (*authenticatorfactory.RequestHeaderConfig, error) {
-	ca, err := dynamiccertificates.NewStaticCAContent("request-header", f.CA)
+	ca, err := f.authorities()
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority of front proxies: %w", err)
 	}
@@ -43,4 +46,19 @@ func (f FrontProxy) RequestHeader() (*authenticatorfactory.RequestHeaderConfig, 
 		GroupHeaders:        headerrequest.StaticStringSlice(f.GroupHeaders),
 		ExtraHeaderPrefixes: headerrequest.StaticStringSlice(f.ExtraHeaderPrefixes),
 	}, nil
+}
+
+func (f FrontProxy) authorities() (dynamiccertificates.CAContentProvider, error) {
+	if f.CAFile != "" {
+		return dynamiccertificates.NewDynamicCAContentFromFile("request-header", f.CAFile)
+	}
+	return dynamiccertificates.NewStaticCAContent("request-header", f.CA)
+}
+
+// Follow reads the authorities again when their file changes, until ctx ends.
+func Follow(ctx context.Context, h *authenticatorfactory.RequestHeaderConfig) error {
+	if file, ok := h.CAContentProvider.(dynamiccertificates.ControllerRunner); ok {
+		file.Run(ctx, 1)
+	}
+	return nil
 }

@@ -34,8 +34,9 @@ const (
 // IssuersConfig says where the issuers of JSON web tokens (OpenID Connect) are
 // configured.
 type IssuersConfig struct {
-	// File is an AuthenticationConfiguration.
-	File string
+	// File is an AuthenticationConfiguration; empty if Flags describe the issuer.
+	File  string
+	Flags *OIDC
 	// Disallowed issuers are the server's own.
 	Disallowed []string
 	Audiences  authenticator.Audiences
@@ -66,6 +67,9 @@ type issuerSet struct {
 
 // NewIssuers reads the file and begins to fetch the issuers' keys; ctx ends that.
 func NewIssuers(ctx context.Context, cfg IssuersConfig) (*Issuers, error) {
+	if cfg.File == "" {
+		return newFlagIssuers(ctx, cfg)
+	}
 	data, err := os.ReadFile(cfg.File)
 	if err != nil {
 		return nil, err
@@ -86,6 +90,24 @@ func NewIssuers(ctx context.Context, cfg IssuersConfig) (*Issuers, error) {
 	return s, nil
 }
 
+// newFlagIssuers has one issuer, which stays.
+func newFlagIssuers(ctx context.Context, cfg IssuersConfig) (*Issuers, error) {
+	s := &Issuers{cfg: cfg}
+	config, err := cfg.Flags.configuration()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.validate(config); err != nil {
+		return nil, fmt.Errorf("the flags --oidc-*: %w", err)
+	}
+	only, err := s.build(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("the flags --oidc-*: %w", err)
+	}
+	s.current.Store(only)
+	return s, nil
+}
+
 // Anonymous is what the file says about anonymous requests; nil if nothing.
 func (s *Issuers) Anonymous() *apiserver.AnonymousAuthConfig { return s.anonymous }
 
@@ -96,6 +118,9 @@ func (s *Issuers) AuthenticateToken(ctx context.Context, token string) (*authent
 
 // Run follows the file until ctx ends.
 func (s *Issuers) Run(ctx context.Context) error {
+	if s.cfg.File == "" {
+		return nil
+	}
 	configfile.Watch(ctx, s.cfg.File, s.data, func(ctx context.Context, data []byte) error {
 		err := s.reload(ctx, data)
 		if err != nil {
@@ -113,8 +138,12 @@ func (s *Issuers) decode(data []byte) (*apiserver.AuthenticationConfiguration, e
 	if err != nil {
 		return nil, err
 	}
+	return config, s.validate(config)
+}
+
+func (s *Issuers) validate(config *apiserver.AuthenticationConfiguration) error {
 	errs := validation.ValidateAuthenticationConfiguration(authenticationcel.NewDefaultCompiler(), config, s.cfg.Disallowed)
-	return config, errs.ToAggregate()
+	return errs.ToAggregate()
 }
 
 func (s *Issuers) reload(ctx context.Context, data []byte) error {
@@ -182,8 +211,12 @@ func (s *Issuers) build(ctx context.Context, config *apiserver.AuthenticationCon
 }
 
 func (s *Issuers) issuer(ctx context.Context, jwt apiserver.JWTAuthenticator) (oidc.AuthenticatorTokenWithHealthCheck, error) {
+	algorithms := oidc.AllValidSigningAlgorithms()
+	if s.cfg.Flags != nil {
+		algorithms = s.cfg.Flags.SigningAlgs
+	}
 	opts := oidc.Options{
-		JWTAuthenticator: jwt, SupportedSigningAlgs: oidc.AllValidSigningAlgorithms(), DisallowedIssuers: s.cfg.Disallowed, APIServerID: s.cfg.ServerID,
+		JWTAuthenticator: jwt, SupportedSigningAlgs: algorithms, DisallowedIssuers: s.cfg.Disallowed, APIServerID: s.cfg.ServerID,
 	}
 	if jwt.Issuer.CertificateAuthority != "" {
 		ca, err := dynamiccertificates.NewStaticCAContent("oidc-authenticator", []byte(jwt.Issuer.CertificateAuthority))
