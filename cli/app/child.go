@@ -12,6 +12,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/pintle-io/pintle/runtime/policy"
 )
 
 // NodeProcess is a node that the cluster's process runs as a child.
@@ -51,5 +53,5 @@ func remoteAPI(cfg *rest.Config) (nodeAPI, error) {
 	if !pool.AppendCertsFromPEM(cfg.CAData) {
 		return nodeAPI{}, errors.New("the cluster's certificate authority cannot be read")
 	}
-	return nodeAPI{client: client, informers: informers.NewSharedInformerFactory(client, 0), ca: pool}, nil
+	return nodeAPI{client: client, informers: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(policy.Trim)), ca: pool}, nil
 }

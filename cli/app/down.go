@@ -14,6 +14,7 @@ import (
 
 	"github.com/pintle-io/pintle/runtime/agent"
 	"github.com/pintle-io/pintle/runtime/network"
+	"github.com/pintle-io/pintle/runtime/policy"
 	"github.com/pintle-io/pintle/runtime/proxy"
 )
 
@@ -85,7 +86,7 @@ func removeNodes(ctx context.Context, data string, nodes []string, log *slog.Log
 	if err := launcher(data, log).Stop(ctx); err != nil {
 		return err
 	}
-	err := errors.Join(top.Down(ctx), proxy.Cleanup(ctx, proxy.DefaultTable), network.RemoveRoutes(), agent.RemoveCgroup(cgroupParent))
+	err := errors.Join(top.Down(ctx), proxy.Cleanup(ctx, proxy.DefaultTable), policy.Remove(ctx), network.RemoveRoutes(), agent.RemoveCgroup(cgroupParent))
 	if err != nil {
 		return err
 	}

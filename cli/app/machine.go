@@ -123,6 +123,9 @@ func (c *controlPlane) superviseNode(ctx context.Context, s nodeSpec) error {
 		return err
 	}
 	for ctx.Err() == nil {
+		if !awaitSwitch(ctx, s, true) {
+			return nil
+		}
 		cmd := exec.Command(self, "run-node", "--data", s.DataDir, "--name", s.Name, "--ip", s.IP.String(), "--netns", s.Netns)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		stdin, err := cmd.StdinPipe()
@@ -132,10 +135,15 @@ func (c *controlPlane) superviseNode(ctx context.Context, s nodeSpec) error {
 		if err := network.StartIn(s.Netns, cmd); err != nil {
 			return fmt.Errorf("start %s: %w", s.Name, err)
 		}
-		stop := context.AfterFunc(ctx, func() { _ = stdin.Close() })
+		alive, ended := context.WithCancel(ctx)
+		go func() {
+			// The process ends with its node, and with this one.
+			awaitSwitch(alive, s, false)
+			_ = stdin.Close()
+		}()
 		err = cmd.Wait()
-		stop()
-		if ctx.Err() == nil {
+		ended()
+		if ctx.Err() == nil && switchedOn(s) {
 			c.log.Error("a node's process ended and is started again", "node", s.Name, "err", err)
 			select {
 			case <-ctx.Done():

@@ -22,6 +22,7 @@ import (
 	"github.com/pintle-io/pintle/runtime/containerd"
 	"github.com/pintle-io/pintle/runtime/launch"
 	"github.com/pintle-io/pintle/runtime/network"
+	"github.com/pintle-io/pintle/runtime/policy"
 	"github.com/pintle-io/pintle/runtime/proxy"
 )
 
@@ -119,6 +120,10 @@ func runNode(ctx context.Context, s nodeSpec, api nodeAPI, log *slog.Logger) err
 	if err != nil {
 		return fmt.Errorf("node %s: %w", s.Name, err)
 	}
+	policies, err := policy.New(s.Name, api.informers, false, log)
+	if err != nil {
+		return fmt.Errorf("node %s: %w", s.Name, err)
+	}
 	routes, err := network.NewRouteController(s.Name, api.informers.Core().V1().Nodes(), log)
 	if err != nil {
 		return fmt.Errorf("node %s: %w", s.Name, err)
@@ -127,6 +132,7 @@ func runNode(ctx context.Context, s nodeSpec, api nodeAPI, log *slog.Logger) err
 	api.informers.StartWithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error { return services.Run(ctx) })
+	group.Go(func() error { return policies.Run(ctx) })
 	group.Go(func() error { return routes.Run(ctx) })
 	group.Go(func() error { return cert.run(ctx, log) })
 	return group.Wait()

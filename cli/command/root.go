@@ -51,6 +51,7 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 
 		agentCommand(),
 		tokenCommand(),
+		nodeCommand(),
 		imageCommand(),
 		whyCommand(),
 		historyCommand(),

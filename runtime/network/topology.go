@@ -182,6 +182,19 @@ func (t *Topology) connect(place NodePlace, index int) error {
 	return InNetns(place.NetnsPath, func() error { return t.configureUplink(place.IP) })
 }
 
+// SetLink cuts the node with this index off from all others, or heals its link.
+// The first node is the machine itself and has none.
+func (t *Topology) SetLink(index int, up bool) error {
+	link, err := netlink.LinkByName(t.vethName(index))
+	if err != nil {
+		return fmt.Errorf("link of the node: %w", err)
+	}
+	if up {
+		return netlink.LinkSetUp(link)
+	}
+	return netlink.LinkSetDown(link)
+}
+
 func (t *Topology) vethName(index int) string {
 	return t.cfg.Bridge[:min(len(t.cfg.Bridge), maxLinkName-4)] + strconv.Itoa(index)
 }

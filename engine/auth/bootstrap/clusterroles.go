@@ -140,10 +140,10 @@ func componentRoles() []role {
 			on("create delete", resourceGroup, "resourceclaims"), on(read, resourceGroup, "devicetaintrules"),
 			on("patch update", resourceGroup, "resourceclaims/binding"),
 		}},
-		// The agent routes services and answers names on its node, which upstream
-		// leaves to kube-proxy and a DNS pod with identities of their own.
+		// The agent routes services, answers names and enforces network policies on its
+		// node, which upstream leaves to pods with identities of their own.
 		{name: nodeNetworkRole, rules: []rbacv1.PolicyRule{
-			on(read, core, "endpoints namespaces nodes services"), on(read, discovery, "endpointslices"),
+			on(read, core, "endpoints namespaces nodes pods services"), on(read, discovery, "endpointslices"),
 			on(read, networking, "networkpolicies servicecidrs"),
 		}},
 	}
