@@ -28,6 +28,7 @@ func registerMetrics(r *registry.Registry) {
 	// Fails only if it was done before, which is as good.
 	_ = legacyregistry.CustomRegister(&collector{})
 	etcd3metrics.Register()
+	// Nothing is counted yet: that would read every object before the server answers.
 	counts := &objectCounts{registry: r, shown: map[schema.GroupResource]bool{}}
 	counts.update()
 	// The getter is called at every scrape, for sizes of etcd's files. There are none,

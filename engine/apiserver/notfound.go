@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
@@ -21,7 +22,7 @@ func notFound(codecs runtime.NegotiatedSerializer, complete <-chan struct{}) htt
 		default:
 		}
 		err := apierrors.NewServiceUnavailable("the request was made before all known HTTP paths were installed, please try again")
-		err.ErrStatus.Details.RetryAfterSeconds = 1
+		err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
 		gv := schema.GroupVersion{Group: "unknown", Version: "unknown"}
 		if info, ok := request.RequestInfoFrom(req.Context()); ok {
 			gv = schema.GroupVersion{Group: info.APIGroup, Version: info.APIVersion}
