@@ -7,7 +7,9 @@ import (
 	"k8s.io/client-go/restmapper"
 
 	"github.com/pintle-io/pintle/engine/auth/token"
+	"github.com/pintle-io/pintle/engine/autoscaling"
 	"github.com/pintle-io/pintle/engine/controllers"
+	"github.com/pintle-io/pintle/engine/controllers/deployment"
 	"github.com/pintle-io/pintle/engine/controllers/serviceloadbalancer"
 	"github.com/pintle-io/pintle/engine/decision"
 	"github.com/pintle-io/pintle/engine/reconcile"
@@ -27,15 +29,19 @@ func (c *controlPlane) newControllers(events *reconcile.Events, router *strategy
 	}
 	env := reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers"), Lead: c.leader.Lead}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery()))
+	metrics, err := autoscaling.NewSource(env.WriterFor(autoscaling.Name).RESTConfig(), mapper)
+	if err != nil {
+		return nil, err
+	}
 	all, err := controllers.All(controllers.Deps{
-		Env:    env,
+		Env: env, Rollouts: deployment.Strategies{Router: router, Decisions: decisions, Metrics: metrics},
 		RootCA: c.pki.CA(), Signer: c.pki, ClusterCIDR: netip.MustParsePrefix(PodCIDR),
 		Tokens: tokens, Mapper: mapper, LoadBalancers: pool,
 	})
 	if err != nil {
 		return nil, err
 	}
-	scaler, err := c.newAutoscaling(env, mapper, router, decisions)
+	scaler, err := c.newAutoscaling(env, mapper, metrics, router, decisions)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/pintle-io/pintle/wasm/host"
 	"github.com/pintle-io/pintle/wasm/strategies"
 	nativescaling "github.com/pintle-io/pintle/wasm/strategies/autoscaling"
+	nativerollout "github.com/pintle-io/pintle/wasm/strategies/rollout"
 )
 
 // newStrategies makes the router with the native builds of the built-in
@@ -23,12 +24,14 @@ import (
 func (c *controlPlane) newStrategies(decisions *decision.Log) *strategy.Router {
 	r := strategy.New(strategy.Config{Decisions: decisions, Logger: c.log.With("part", "strategy")})
 	r.SetBuiltin(strategy.Autoscaling, nil, nativescaling.Native{})
+	r.SetBuiltin(strategy.Rollout, nil, nativerollout.Native{})
 	return r
 }
 
 // builtins are the modules of level L0 that are in the binary, by type.
 var builtins = []struct{ kind, module string }{
 	{strategy.Autoscaling, "autoscaling"},
+	{strategy.Rollout, "rollout"},
 }
 
 // stock are modules in the binary that are used where they are chosen, by name.
@@ -77,17 +80,13 @@ func (c *controlPlane) loadStrategies(ctx context.Context, router *strategy.Rout
 }
 
 // newAutoscaling builds the controller of HorizontalPodAutoscalers.
-func (c *controlPlane) newAutoscaling(env reconcile.Env, mapper meta.RESTMapper, router *strategy.Router, decisions *decision.Log) (*reconcile.Controller, error) {
+func (c *controlPlane) newAutoscaling(env reconcile.Env, mapper meta.RESTMapper, source autoscaling.Source, router *strategy.Router, decisions *decision.Log) (*reconcile.Controller, error) {
 	cfg := env.WriterFor(autoscaling.Name).RESTConfig()
 	found, err := discovery.NewDiscoveryClientForConfig(cfg)
 	if err != nil {
 		return nil, err
 	}
 	scales, err := scale.NewForConfig(cfg, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(found))
-	if err != nil {
-		return nil, err
-	}
-	source, err := autoscaling.NewSource(cfg, mapper)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ var rules = []struct {
 	{from: "store", to: module + "engine", fix: "the store knows nothing of what is stored: pass it in through store.ResourceConfig"},
 	{from: "wasm/abi", to: module, fix: "the contract with guests stands alone"},
 	{from: "engine", to: module + "store", except: []string{"engine/registry", "engine/client", "engine/apiserver/openapi/gen"}, fix: "only engine/registry writes to the store; declare a small interface and let cli/app wire it"},
-	{from: "engine", to: module + "wasm", except: []string{"engine/scheduling", "engine/autoscaling"}, fix: "the engine declares the interface a strategy satisfies; cli/app wires the host"},
+	{from: "engine", to: module + "wasm", except: []string{"engine/scheduling", "engine/autoscaling", "engine/controllers/deployment"}, fix: "the engine declares the interface a strategy satisfies; cli/app wires the host"},
 	{from: "engine", to: module + "runtime", fix: "the engine declares what it needs; cli/app wires the node agent"},
 	{from: "engine", to: module + "policies", fix: "policies satisfy upstream's admission.Interface; cli/app wires them"},
 	{from: "engine", to: module + "cli", fix: "nothing imports the command line"},

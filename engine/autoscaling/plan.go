@@ -8,6 +8,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -95,11 +96,12 @@ func (p *plan) rescale(o *Observed) {
 	p.OnFailure = rescaleFailed(p.was, before, o)
 }
 
-// rescaleFailed reports that the scale could not be written.
+// rescaleFailed reports that the scale could not be written. That somebody else
+// wrote the target first is nothing to report: the key is tried again.
 func rescaleFailed(was, before *autoscalingv2.HorizontalPodAutoscaler, o *Observed) func(reconcile.Failure) []reconcile.Action {
 	answer, current, now := o.Answer, o.Scale.Spec.Replicas, o.Now
 	return func(f reconcile.Failure) []reconcile.Action {
-		if _, ok := f.Action.(reconcile.Patch); !ok {
+		if _, ok := f.Action.(reconcile.Patch); !ok || apierrors.IsConflict(f.Err) {
 			return nil
 		}
 		p := &plan{was: was, hpa: before.DeepCopy(), now: now}

@@ -73,6 +73,8 @@ type Deps struct {
 	// Mapper finds the kinds that admission policies match; without it their
 	// expressions are not checked.
 	Mapper meta.RESTMapper
+	// Rollouts decides about Deployments.
+	Rollouts deployment.Strategies
 	// LoadBalancers is the pool that Services of that type get addresses from;
 	// without it they get none.
 	LoadBalancers serviceloadbalancer.Pool
@@ -86,7 +88,7 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return namespace.New(d.Env, kinds) },
 		func() (*reconcile.Controller, error) { return garbage.New(d.Env, kinds) },
 		func() (*reconcile.Controller, error) { return serviceaccount.New(d.Env) },
-		func() (*reconcile.Controller, error) { return deployment.New(d.Env) },
+		func() (*reconcile.Controller, error) { return deployment.New(d.Env, d.Rollouts) },
 		func() (*reconcile.Controller, error) { return replicaset.New(d.Env) },
 		func() (*reconcile.Controller, error) { return replicationcontroller.New(d.Env) },
 		func() (*reconcile.Controller, error) { return statefulset.New(d.Env) },

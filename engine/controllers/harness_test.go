@@ -17,9 +17,13 @@ import (
 	"github.com/pintle-io/pintle/engine/apis/served"
 	"github.com/pintle-io/pintle/engine/client"
 	"github.com/pintle-io/pintle/engine/controllers"
+	deploymentcontroller "github.com/pintle-io/pintle/engine/controllers/deployment"
+	"github.com/pintle-io/pintle/engine/decision"
 	"github.com/pintle-io/pintle/engine/reconcile"
 	"github.com/pintle-io/pintle/engine/registry"
+	"github.com/pintle-io/pintle/engine/strategy"
 	"github.com/pintle-io/pintle/store"
+	"github.com/pintle-io/pintle/wasm/strategies/rollout"
 )
 
 // start runs every controller over a registry and store of their own, and makes
@@ -59,6 +63,14 @@ func newClient(reg *registry.Registry) (*client.Client, error) {
 	return c, nil
 }
 
+// rollouts decides by the built-in strategy.
+func rollouts() deploymentcontroller.Strategies {
+	decisions := decision.New(decision.Config{})
+	router := strategy.New(strategy.Config{Decisions: decisions})
+	router.SetBuiltin(strategy.Rollout, nil, rollout.Native{})
+	return deploymentcontroller.Strategies{Router: router, Decisions: decisions}
+}
+
 // openNamespaces refuses what is created in a namespace that is going or gone, as
 // NamespaceLifecycle does.
 type openNamespaces struct{ client *client.Client }
@@ -94,7 +106,7 @@ func boot(t testing.TB, reg *registry.Registry, f *faults) (c *client.Client, st
 	c.SetHandler(http.HandlerFunc(emptyDiscovery))
 	events := reconcile.NewEvents(c)
 	env.Events = events
-	all, err := controllers.All(controllers.Deps{Env: env, RootCA: []byte("certificate")})
+	all, err := controllers.All(controllers.Deps{Env: env, RootCA: []byte("certificate"), Rollouts: rollouts()})
 	if err != nil {
 		t.Fatal(err)
 	}

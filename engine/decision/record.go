@@ -56,6 +56,9 @@ const (
 	NotScaling = "NotScaling"
 )
 
+// RolledOut is the verdict of one step of a rollout.
+const RolledOut = "RolledOut"
+
 // Record is one decision.
 type Record struct {
 	Time metav1.MicroTime `json:"time"`
@@ -128,6 +131,11 @@ func (r *Record) summary() string {
 		return "scaled to " + r.Target
 	case Kept:
 		return "kept at " + r.Target
+	case RolledOut:
+		if r.Target == "" {
+			return "left as it is"
+		}
+		return "sized: " + r.Target
 	case NotScaling:
 		return "not scaled"
 	}

@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	appslisters "k8s.io/client-go/listers/apps/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/pintle-io/pintle/engine/controllers/owned"
@@ -22,10 +24,15 @@ type observer struct {
 	setLister   appslisters.ReplicaSetLister
 	sets        cache.Indexer
 	pods        cache.Indexer
+	services    corelisters.ServiceLister
+	strategies  *Strategies
 }
 
 // New builds the controller.
-func New(env reconcile.Env) (*reconcile.Controller, error) {
+func New(env reconcile.Env, strategies Strategies) (*reconcile.Controller, error) {
+	if strategies.Router == nil || strategies.Decisions == nil {
+		return nil, errors.New("deployment: Router and Decisions are required")
+	}
 	deployments := env.Informers().Apps().V1().Deployments()
 	sets := env.Informers().Apps().V1().ReplicaSets()
 	pods := env.Informers().Core().V1().Pods().Informer()
@@ -37,6 +44,7 @@ func New(env reconcile.Env) (*reconcile.Controller, error) {
 	o := &observer{
 		deployments: deployments.Lister(), setLister: sets.Lister(),
 		sets: sets.Informer().GetIndexer(), pods: pods.GetIndexer(),
+		services: env.Informers().Core().V1().Services().Lister(), strategies: &strategies,
 	}
 	podWatch := reconcile.On(pods, o.recreatedBy)
 	podWatch.Skip = func(old, obj any) bool {
@@ -97,7 +105,7 @@ func (o *observer) recreatedBy(pod *corev1.Pod) []reconcile.Key {
 	return []reconcile.Key{reconcile.KeyOf(d)}
 }
 
-func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {
+func (o *observer) reconcile(ctx context.Context, key reconcile.Key, now time.Time) (reconcile.Result, error) {
 	d, err := o.deployments.Deployments(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) {
 		return reconcile.Result{}, nil
@@ -111,7 +119,13 @@ func (o *observer) reconcile(_ context.Context, key reconcile.Key, now time.Time
 	}
 	sets := owned.By[*appsv1.ReplicaSet](o.sets, d.UID)
 	sets = append(sets, owned.Orphans[*appsv1.ReplicaSet](o.sets, d.Namespace, selector)...)
-	observed := Observed{Deployment: d, ReplicaSets: sets, NameTaken: o.nameTaken(d, sets), Now: now}
+	observed := Observed{Deployment: d, ReplicaSets: sets, NameTaken: o.nameTaken(d, sets), Now: now,
+		Decide: o.strategies.decide(ctx, d, now), Results: o.strategies.results(d)}
+	if name := d.Annotations[RolloutServiceAnnotation]; name != "" {
+		if observed.Service, err = o.services.Services(d.Namespace).Get(name); err != nil && !apierrors.IsNotFound(err) {
+			return reconcile.Result{}, err
+		}
+	}
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		observed.OldPodsLeft = o.oldPodsLeft(d, sets)
 	}

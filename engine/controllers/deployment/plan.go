@@ -15,6 +15,7 @@ import (
 
 	"github.com/pintle-io/pintle/engine/controllers/owned"
 	"github.com/pintle-io/pintle/engine/reconcile"
+	"github.com/pintle-io/pintle/wasm/abi/rollout"
 )
 
 // Kind is the kind of the owner in the ReplicaSets' owner references.
@@ -33,7 +34,13 @@ type Observed struct {
 	// NameTaken reports that a ReplicaSet of somebody else has the name that the
 	// next one would get.
 	NameTaken bool
-	Now       time.Time
+	// Decide asks the strategy in charge for the next step.
+	Decide func(*rollout.Request) (rollout.Answer, error)
+	// Results answer the queries of the rollout's plan; Service is the one that
+	// follows the rollout, nil if there is none.
+	Results []rollout.Result
+	Service *corev1.Service
+	Now     time.Time
 }
 
 // plan carries the working state of one Plan.
@@ -51,6 +58,9 @@ type plan struct {
 	// sizing reports that this step only answers a change of replicas, which says
 	// nothing about the rollout's progress.
 	sizing bool
+	// staged reports that the rollout waits or was aborted, which its phase says
+	// better than its progress does.
+	staged bool
 }
 
 // Plan decides the next step of one Deployment.
@@ -68,28 +78,19 @@ func Plan(o Observed) reconcile.Result {
 	kept, release, adopt := owned.Claim(p.d, selector, o.ReplicaSets)
 	p.claim(release, adopt)
 	p.sort(append(kept, adopt...))
-	switch {
-	case p.d.DeletionTimestamp != nil:
+	if p.d.DeletionTimestamp != nil {
 		p.status()
-	case p.d.Spec.Paused:
-		p.pauseCondition()
-		p.syncNew(false)
-		p.scaleProportionally()
-		p.cleanup()
-		p.status()
-	case p.resized():
-		p.sizing = true
-		p.pauseCondition()
-		p.syncNew(false)
-		p.scaleProportionally()
-		p.status()
-	case p.d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
-		p.pauseCondition()
-		p.recreate(o.OldPodsLeft)
-	default:
-		p.pauseCondition()
-		p.roll()
+		return p.Result
 	}
+	request := p.request(&o)
+	answer, err := o.Decide(request)
+	if err != nil {
+		p.Add(reconcile.Event{About: o.Deployment, Type: corev1.EventTypeWarning, Reason: "RolloutHeld", Message: err.Error()})
+		p.RequeueIn(retryHeld)
+		p.status()
+		return p.Result
+	}
+	p.follow(request, &answer, o.Service)
 	return p.Result
 }
 
@@ -144,59 +145,13 @@ func (p *plan) resized() bool {
 	return false
 }
 
-// roll is one step of a rolling update: first the new set up, then the old down.
-func (p *plan) roll() {
-	if !p.syncNew(true) {
-		return
-	}
-	p.growNew()
-	if !p.scaled {
-		p.shrinkOld()
-	}
-	if !p.scaled && complete(p.d, &p.was.Status) {
-		p.cleanup()
-	}
-	p.status()
-}
-
-// recreate empties the old sets, waits for their pods to end, then fills the new.
-func (p *plan) recreate(oldPodsLeft bool) {
-	p.syncNew(false)
-	for _, rs := range p.old {
-		p.scale(rs, 0)
-	}
-	if p.scaled || oldPodsLeft || slices.ContainsFunc(p.old, unsettled) {
-		p.status()
-		return
-	}
-	if !p.syncNew(true) {
-		return
-	}
-	p.scale(p.newRS, replicas(p.d))
-	if !p.scaled && complete(p.d, &p.was.Status) {
-		p.cleanup()
-	}
-	p.status()
-}
-
-// unsettled reports that pods of an emptied set may still be made: its controller has
-// not seen yet that it is to have none.
-func unsettled(rs *appsv1.ReplicaSet) bool {
-	return unobserved(rs) || rs.Status.Replicas > 0
-}
-
 // syncNew brings revision, annotations and minReadySeconds of the new ReplicaSet
-// up to date, or creates it. It reports whether there is one to go on with; if
-// not, the step ends here.
-func (p *plan) syncNew(create bool) bool {
-	revision := maxRevision(p.old) + 1
+// up to date. It reports whether there is one to go on with as it is.
+func (p *plan) syncNew() bool {
 	if p.newRS == nil {
-		if create {
-			p.createNew(revision)
-		}
 		return false
 	}
-	changed := annotate(p.d, p.newRS, revision)
+	changed := annotate(p.d, p.newRS, maxRevision(p.old)+1)
 	if p.newRS.Spec.MinReadySeconds != p.d.Spec.MinReadySeconds {
 		p.newRS.Spec.MinReadySeconds = p.d.Spec.MinReadySeconds
 		changed = true
@@ -212,16 +167,16 @@ func (p *plan) syncNew(create bool) bool {
 	return true
 }
 
-func (p *plan) createNew(revision int64) {
+// createNew makes the set of the current template with so many pods.
+func (p *plan) createNew(count int32) {
 	if p.nameTaken {
 		p.d.Status.CollisionCount = ptr.To(ptr.Deref(p.d.Status.CollisionCount, 0) + 1)
 		p.addStatus()
 		return
 	}
 	rs := newReplicaSet(p.d)
-	count := newSize(p.d, p.old, 0)
 	rs.Spec.Replicas = &count
-	annotate(p.d, rs, revision)
+	annotate(p.d, rs, maxRevision(p.old)+1)
 	setSizeAnnotations(p.d, rs)
 	announce := &reconcile.Announce{About: p.was}
 	if count > 0 {
@@ -313,7 +268,8 @@ func (p *plan) cleanup() {
 }
 
 func (p *plan) addStatus() {
-	if apiequality.Semantic.DeepEqual(p.d.Status, p.was.Status) && p.d.Annotations[RevisionAnnotation] == p.was.Annotations[RevisionAnnotation] {
+	if apiequality.Semantic.DeepEqual(p.d.Status, p.was.Status) && p.d.Annotations[RevisionAnnotation] == p.was.Annotations[RevisionAnnotation] &&
+		p.d.Annotations[RolloutStateAnnotation] == p.was.Annotations[RolloutStateAnnotation] {
 		return
 	}
 	p.Add(reconcile.UpdateStatus{Object: p.d})

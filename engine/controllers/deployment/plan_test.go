@@ -15,6 +15,8 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/deployment"
 	"github.com/pintle-io/pintle/engine/controllers/plantest"
 	"github.com/pintle-io/pintle/engine/reconcile"
+	abi "github.com/pintle-io/pintle/wasm/abi/rollout"
+	"github.com/pintle-io/pintle/wasm/strategies/rollout"
 )
 
 func plan(w *plantest.World) reconcile.Result {
@@ -26,7 +28,16 @@ func plan(w *plantest.World) reconcile.Result {
 			oldLeft = oldLeft || rs.Status.Replicas > 0
 		}
 	}
-	return deployment.Plan(deployment.Observed{Deployment: d, ReplicaSets: sets, OldPodsLeft: oldLeft, Now: w.Now})
+	return deployment.Plan(deployment.Observed{Deployment: d, ReplicaSets: sets, OldPodsLeft: oldLeft, Now: w.Now, Decide: native})
+}
+
+// native decides by the built-in strategy and holds its answers against the check.
+func native(r *abi.Request) (abi.Answer, error) {
+	a, err := rollout.Step(r)
+	if err == nil {
+		err = deployment.CheckAnswer(r, &a)
+	}
+	return a, err
 }
 
 // obey makes every ReplicaSet have what it asks for, ready.
@@ -183,8 +194,8 @@ func TestPlanIsPure(t *testing.T) {
 			reversed[len(sets)-1-i] = rs.DeepCopy()
 		}
 		copied := d.DeepCopy()
-		one := deployment.Plan(deployment.Observed{Deployment: d, ReplicaSets: sets, Now: w.Now})
-		two := deployment.Plan(deployment.Observed{Deployment: copied, ReplicaSets: reversed, Now: w.Now})
+		one := deployment.Plan(deployment.Observed{Deployment: d, ReplicaSets: sets, Now: w.Now, Decide: native})
+		two := deployment.Plan(deployment.Observed{Deployment: copied, ReplicaSets: reversed, Now: w.Now, Decide: native})
 		if diff := cmp.Diff(one.Actions, two.Actions); diff != "" {
 			t.Fatalf("the plan depends on the order of its input:\n%s", diff)
 		}

@@ -131,7 +131,7 @@ func annotate(d *appsv1.Deployment, rs *appsv1.ReplicaSet, revision int64) bool 
 	}
 	changed := false
 	for k, v := range d.Annotations {
-		if old, ok := rs.Annotations[k]; notCopied[k] || ok && old == v {
+		if old, ok := rs.Annotations[k]; notCopied[k] || strings.HasPrefix(k, RolloutAnnotation) || ok && old == v {
 			continue
 		}
 		rs.Annotations[k] = v

@@ -35,7 +35,7 @@ func (p *plan) status() {
 	}
 	s.TerminatingReplicas = terminating(all)
 	p.availability()
-	if p.d.DeletionTimestamp == nil && !p.d.Spec.Paused && !p.sizing {
+	if p.d.DeletionTimestamp == nil && !p.d.Spec.Paused && !p.sizing && !p.staged {
 		p.progressing(&old)
 	}
 	p.replicaFailure()

@@ -27,11 +27,12 @@ type Stage struct {
 	PauseSeconds int64 `json:"pauseSeconds,omitempty"`
 }
 
-// Analysis is a query whose answer must stay within bounds, in thousandths.
+// Analysis is a query whose answer must stay within bounds. The engine reads the
+// query itself.
 type Analysis struct {
-	Name string `json:"name"`
-	Min  *int64 `json:"min,omitempty"`
-	Max  *int64 `json:"max,omitempty"`
+	Name string   `json:"name"`
+	Min  *float64 `json:"min,omitempty"`
+	Max  *float64 `json:"max,omitempty"`
 	// Failures is how many answers in a row may be out of bounds, or missing,
 	// before the rollout is aborted (default 0).
 	Failures int32 `json:"failures,omitempty"`
@@ -202,26 +203,20 @@ func (s *step) judge(plan *Plan, at *place) {
 func outOfBounds(a *Analysis, results []abi.Result) string {
 	for i := range results {
 		v := &results[i]
+		value := float64(v.Value) / 1000
 		switch {
 		case v.Name != a.Name:
 			continue
 		case v.Error != "":
 			return fmt.Sprintf("analysis %s has no answer: %s", a.Name, v.Error)
-		case a.Max != nil && v.Value > *a.Max:
-			return fmt.Sprintf("analysis %s is %s, at most %s is allowed", a.Name, milli(v.Value), milli(*a.Max))
-		case a.Min != nil && v.Value < *a.Min:
-			return fmt.Sprintf("analysis %s is %s, at least %s is wanted", a.Name, milli(v.Value), milli(*a.Min))
+		case a.Max != nil && value > *a.Max:
+			return fmt.Sprintf("analysis %s is %g, at most %g is allowed", a.Name, value, *a.Max)
+		case a.Min != nil && value < *a.Min:
+			return fmt.Sprintf("analysis %s is %g, at least %g is wanted", a.Name, value, *a.Min)
 		}
 		return ""
 	}
 	return "analysis " + a.Name + " has no answer"
-}
-
-func milli(n int64) string {
-	if n%1000 == 0 {
-		return fmt.Sprint(n / 1000)
-	}
-	return fmt.Sprintf("%d.%03d", n/1000, max(n, -n)%1000)
 }
 
 // canary is how many pods a weight is: at least one, but not all before the end.
@@ -265,7 +260,7 @@ func (s *step) stage(stage *Stage, at *place, of int) {
 		s.answer.Message += "; it waits to be promoted"
 	case rest > 0:
 		s.answer.Phase = abi.Waiting
-		s.answer.Message += fmt.Sprintf("; the next step is in %d s", (rest+999)/1000)
+		s.answer.Message += fmt.Sprintf("; it stays so for %d s", stage.PauseSeconds)
 		s.wait(rest)
 	default:
 		at.Step, at.Since = at.Step+1, 0
