@@ -189,7 +189,8 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		Listener: c.listener, Certificate: servingChain(c.pki), ClientCA: c.pki.CA(),
 		Loopback: c.client.RESTConfig(), Informers: factory, Services: services, FrontProxy: frontProxy, OpenAPI: docs, Paths: paths,
 		LongRunning: []string{StorePath}, ReadyChecks: []healthz.HealthChecker{healthz.NamedCheck("store", storeCheck(c.store))},
-		Groups:  []metav1.APIResourceList{decision.Discovery(), metricsapi.Discovery()},
+		Groups:      []metav1.APIResourceList{decision.Discovery(), metricsapi.Discovery()},
+		StorageSize: func() int64 { return bytesBelow(storeDir(c.cfg.DataDir)) }, Prepared: bootstrap.Hooks(),
 		Filters: filters, Audit: record, AuditPolicy: rules, Checks: []healthz.HealthChecker{c.storeCheck()},
 		Logger: c.log.With("part", "apiserver"),
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -296,3 +297,19 @@ func copyTree(from, to string) error {
 
 // PreviousStore is where the store is that a restoration replaced.
 func PreviousStore(data string) string { return snapshot.Previous(storeDir(data)) }
+
+// bytesBelow is the size of the files of a directory; those that go away meanwhile
+// do not count.
+func bytesBelow(dir string) int64 {
+	var total int64
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil
+		}
+		if info, err := entry.Info(); err == nil {
+			total += info.Size()
+		}
+		return nil
+	})
+	return total
+}

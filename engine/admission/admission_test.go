@@ -44,7 +44,7 @@ func newBuilder(t *testing.T, objs ...runtime.Object) *builder {
 			t.Fatal(err)
 		}
 	}
-	return &builder{chain: &Chain{}, Config: Config{Informers: factory, Client: fake.NewClientset(), Authorizer: onlyAdmin}}
+	return &builder{chain: &Chain{}, Config: Config{Informers: factory, Client: fake.NewClientset(), Authorizer: onlyAdmin, Plugins: noConfig{}}}
 }
 
 func informerOf(f informers.SharedInformerFactory, obj runtime.Object) cache.SharedIndexInformer {

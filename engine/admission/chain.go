@@ -147,7 +147,7 @@ func (b *builder) on(name string) bool {
 }
 
 func (b *builder) add(name string, p admission.Interface) {
-	b.chain.plugins = append(b.chain.plugins, entry{name, metrics.WithControllerMetrics(p, name)})
+	b.chain.plugins = append(b.chain.plugins, entry{name, p})
 }
 
 // uses notes informers to wait for.
@@ -242,7 +242,10 @@ func (c *Chain) Admit(ctx context.Context, a admission.Attributes, o admission.O
 func (c *Chain) admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	for _, p := range c.plugins {
 		if m, ok := p.Interface.(admission.MutationInterface); ok && p.Handles(a.GetOperation()) {
-			if err := m.Admit(ctx, a, o); err != nil {
+			began := time.Now()
+			err := m.Admit(ctx, a, o)
+			metrics.Metrics.ObserveAdmissionController(ctx, time.Since(began), err != nil, a, "admit", p.name)
+			if err != nil {
 				return err
 			}
 		}
@@ -257,7 +260,10 @@ func (c *Chain) Validate(ctx context.Context, a admission.Attributes, o admissio
 	}
 	for _, p := range c.plugins {
 		if v, ok := p.Interface.(admission.ValidationInterface); ok && p.Handles(a.GetOperation()) {
-			if err := v.Validate(ctx, a, o); err != nil {
+			began := time.Now()
+			err := v.Validate(ctx, a, o)
+			metrics.Metrics.ObserveAdmissionController(ctx, time.Since(began), err != nil, a, "validate", p.name)
+			if err != nil {
 				return err
 			}
 		}

@@ -67,6 +67,11 @@ type Config struct {
 	Checks []healthz.HealthChecker
 	// ReadyChecks are added to readyz only.
 	ReadyChecks []healthz.HealthChecker
+	// StorageSize tells the bytes of the store on disk, for metrics; may be nil.
+	StorageSize func() int64
+	// Prepared are names of hooks upstream runs after the start, whose work the caller
+	// has done before: probes ask for them by name.
+	Prepared []string
 	// LongRunning are the prefixes of those Paths that may take longer than requests
 	// usually may.
 	LongRunning []string

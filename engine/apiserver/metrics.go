@@ -1,12 +1,19 @@
 package apiserver
 
 import (
+	"context"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	etcd3metrics "k8s.io/apiserver/pkg/storage/etcd3/metrics"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	basecompatibility "k8s.io/component-base/compatibility"
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/component-base/metrics/prometheus/compatversion"
+	// Calls of clients (rest_client_*) are measured for whoever imports this.
+	_ "k8s.io/component-base/metrics/prometheus/restclient"
 
 	"github.com/pintle-io/pintle/engine/registry"
 )
@@ -24,21 +31,37 @@ var _ metrics.StableCollector = (*collector)(nil)
 
 // registerMetrics adds what upstream's libraries do not collect by themselves. In a
 // process that runs several servers, as tests do, the last counts the objects.
-func registerMetrics(r *registry.Registry) {
+func registerMetrics(r *registry.Registry, size func() int64) {
 	// Fails only if it was done before, which is as good.
 	_ = legacyregistry.CustomRegister(&collector{})
 	etcd3metrics.Register()
 	// Nothing is counted yet: that would read every object before the server answers.
 	counts := &objectCounts{registry: r, shown: map[schema.GroupResource]bool{}}
-	counts.update()
-	// The getter is called at every scrape, for sizes of etcd's files. There are none,
-	// but it is the moment to count the objects; a scrape may show the counts of the
-	// one before.
+	utilfeature.DefaultMutableFeatureGate.AddMetrics()
+	version := compatibility.DefaultBuildEffectiveVersion()
+	compatversion.RecordCompatVersionInfo(context.Background(), basecompatibility.DefaultKubeComponent,
+		version.BinaryVersion().String(), version.EmulationVersion().String(), version.MinCompatibilityVersion().String())
+	// The getter is called at every scrape, for the size of the store. It is also the
+	// moment to count the objects; a scrape may show the counts of the one before.
 	etcd3metrics.SetStorageMonitorGetter(func() ([]etcd3metrics.Monitor, error) {
 		counts.update()
-		return nil, nil
+		if size == nil {
+			return nil, nil
+		}
+		return []etcd3metrics.Monitor{storeSize(size)}, nil
 	})
 }
+
+// storeSize tells the bytes of the store on disk.
+type storeSize func() int64
+
+// Monitor implements etcd3metrics.Monitor.
+func (s storeSize) Monitor(context.Context) (etcd3metrics.StorageMetrics, error) {
+	return etcd3metrics.StorageMetrics{Size: s()}, nil
+}
+
+// Close implements etcd3metrics.Monitor.
+func (storeSize) Close() error { return nil }
 
 // DescribeWithStability implements metrics.StableCollector.
 func (*collector) DescribeWithStability(ch chan<- *metrics.Desc) { ch <- buildInfo }

@@ -108,7 +108,13 @@ func New(cfg Config) (*Server, error) {
 	if err := s.outer.AddBootSequenceHealthChecks(healthz.NamedCheck("autoregister-completion", closedCheck(registered))); err != nil {
 		return nil, err
 	}
-	registerMetrics(cfg.Registry)
+	for _, name := range cfg.Prepared {
+		done := func(genericapiserver.PostStartHookContext) error { return nil }
+		if err := s.outer.AddPostStartHook(name, done); err != nil {
+			return nil, err
+		}
+	}
+	registerMetrics(cfg.Registry, cfg.StorageSize)
 	for _, container := range s.Containers() {
 		container.Router(&router{})
 		if !cfg.RouteDocs {

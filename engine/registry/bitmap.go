@@ -154,7 +154,8 @@ func (a *addresses) at(n int) netip.Addr {
 	return ip
 }
 
-func (a *addresses) take(value string) error {
+func (a *addresses) take(value string) (err error) {
+	defer func() { a.count(static, err) }()
 	ip, err := netip.ParseAddr(value)
 	if err != nil {
 		return fmt.Errorf("%q is not an IP address", value)
@@ -169,7 +170,8 @@ func (a *addresses) take(value string) error {
 	return nil
 }
 
-func (a *addresses) next() (string, error) {
+func (a *addresses) next() (ip string, err error) {
+	defer func() { a.count(dynamic, err) }()
 	n, ok := a.bits.next()
 	if !ok {
 		return "", fmt.Errorf("failed to allocate a serviceIP from %s: %w; delete services that are not needed or configure a larger range", a.prefix, errFull)
@@ -181,6 +183,7 @@ func (a *addresses) release(value string) {
 	if ip, err := netip.ParseAddr(value); err == nil {
 		if n, ok := a.index(ip); ok {
 			a.bits.release(n)
+			a.bits.show(allocatedIPs.WithLabelValues(a.prefix.String()), availableIPs.WithLabelValues(a.prefix.String()))
 		}
 	}
 }
@@ -201,7 +204,8 @@ func newPorts(r PortRange) (*ports, error) {
 	return &ports{PortRange: r, bits: newBitmap(r.Last - r.First + 1)}, nil
 }
 
-func (p *ports) take(port int) error {
+func (p *ports) take(port int) (err error) {
+	defer func() { p.count(static, err) }()
 	switch {
 	case port < p.First || port > p.Last:
 		return fmt.Errorf("provided port is not in the valid range. The range of valid ports is %s", p.PortRange)
@@ -213,7 +217,8 @@ func (p *ports) take(port int) error {
 
 var errPortAllocated = errors.New("provided port is already allocated")
 
-func (p *ports) next() (int, error) {
+func (p *ports) next() (port int, err error) {
+	defer func() { p.count(dynamic, err) }()
 	n, ok := p.bits.next()
 	if !ok {
 		return 0, fmt.Errorf("failed to allocate a nodePort from %s: %w; delete services that are not needed or configure a larger range", p.PortRange, errFull)
@@ -224,5 +229,6 @@ func (p *ports) next() (int, error) {
 func (p *ports) release(port int) {
 	if port >= p.First && port <= p.Last {
 		p.bits.release(port - p.First)
+		p.bits.show(allocatedPorts.WithLabelValues(), availablePorts.WithLabelValues())
 	}
 }

@@ -35,6 +35,7 @@ func (r *Registry) addServices(services *REST, cfg Config) error {
 	if cidr == "" {
 		cidr = defaultServiceCIDR
 	}
+	registerMetrics()
 	a := &allocator{family: corev1.IPv4Protocol}
 	var err error
 	if a.addresses, err = newAddresses(cidr); err != nil {

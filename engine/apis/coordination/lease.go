@@ -26,11 +26,11 @@ func leases() apis.Resource {
 			}
 		},
 		Validate: func(_ context.Context, l *coordinationv1.Lease) field.ErrorList {
-			errs := apis.ValidateMeta(&l.ObjectMeta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
+			errs := validation.ValidateObjectMeta(&l.ObjectMeta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 			return append(errs, validateLeaseSpec(&l.Spec, field.NewPath("spec"))...)
 		},
 		ValidateUpdate: func(_ context.Context, l, old *coordinationv1.Lease) field.ErrorList {
-			errs := apis.ValidateMetaUpdate(&l.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+			errs := validation.ValidateObjectMetaUpdate(&l.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 			return append(errs, validateLeaseSpec(&l.Spec, field.NewPath("spec"))...)
 		},
 	}.Rules()

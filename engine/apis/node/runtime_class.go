@@ -17,7 +17,7 @@ func runtimeClasses() apis.Resource {
 	rules := apis.TypedRules[*nodev1.RuntimeClass]{
 		Validate: func(_ context.Context, c *nodev1.RuntimeClass) field.ErrorList { return validateRuntimeClass(c) },
 		ValidateUpdate: func(_ context.Context, c, old *nodev1.RuntimeClass) field.ErrorList {
-			errs := append(validateRuntimeClass(c), apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+			errs := append(validateRuntimeClass(c), validation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
 			return append(errs, validation.ValidateImmutableField(c.Handler, old.Handler, field.NewPath("handler"))...)
 		},
 	}.Rules()
@@ -37,7 +37,7 @@ func runtimeClasses() apis.Resource {
 }
 
 func validateRuntimeClass(c *nodev1.RuntimeClass) field.ErrorList {
-	errs := apis.ValidateMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := validation.ValidateObjectMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	errs = append(errs, core.ValidateDNS1123Label(c.Handler, field.NewPath("handler"))...)
 	if o := c.Overhead; o != nil {
 		errs = append(errs, core.ValidateAmounts(o.PodFixed, field.NewPath("overhead", "podFixed"))...)

@@ -233,3 +233,11 @@ func addSubjects(have *[]rbacv1.Subject, want []rbacv1.Subject) (changed bool) {
 	}
 	return changed
 }
+
+// Hooks are the names of upstream's hooks after the start whose work Ensure has done.
+func Hooks() []string {
+	return []string{
+		"rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes", "start-system-namespaces-controller",
+		"bootstrap-controller", "start-kubernetes-service-cidr-controller",
+	}
+}

@@ -64,8 +64,11 @@ func (s *Service) AuthenticateToken(ctx context.Context, data string) (*authenti
 		info.NodeName, info.NodeUID = kube.Node.Name, kube.Node.UID
 	}
 	if kube.WarnAfter != nil && kube.WarnAfter.Time().Before(now) {
+		staleTokens.WithContext(ctx).Inc()
 		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token",
 			fmt.Sprintf("subject: %s, seconds after warning threshold: %.0f", public.Subject, now.Sub(kube.WarnAfter.Time()).Seconds()))
+	} else {
+		validTokens.WithContext(ctx).Inc()
 	}
 	return &authenticator.Response{User: info.UserInfo(), Audiences: audiences}, true, nil
 }

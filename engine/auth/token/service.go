@@ -70,6 +70,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	registerMetrics()
 	s := &Service{cfg: cfg, keys: map[string]jose.JSONWebKey{}}
 	for _, public := range append([]*ecdsa.PublicKey{&cfg.Key.PublicKey}, cfg.Retired...) {
 		id, err := keyID(public)
