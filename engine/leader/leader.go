@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,7 +14,8 @@ import (
 
 // Times of the protocol.
 type Times struct {
-	// Lease is how long a Lease is not taken after its last renewal was seen, Renew
+	// Lease is how long a Lease is not taken after its last renewal was seen, in whole
+	// seconds, Renew
 	// how long a leader tries to renew it, Retry the time between two looks of it.
 	Lease, Renew, Retry time.Duration
 }
@@ -65,6 +67,9 @@ func New(cfg Config) (*Leader, error) {
 	}
 	if cfg.Times == (Times{}) {
 		cfg.Times = DefaultTimes
+	}
+	if cfg.Times.Lease < time.Second || cfg.Times.Lease%time.Second != 0 {
+		return nil, fmt.Errorf("leader: a Lease of %v: want whole seconds", cfg.Times.Lease)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -25,8 +25,10 @@ type written struct {
 }
 
 // maxBehind is how long a key waits for a cache that does not advance; then the
-// plan runs on what there is, and preconditions guard the writes.
-const maxBehind = 5 * time.Second
+// plan runs on what there is, and preconditions guard the writes. No precondition
+// guards against creating twice, so it is as long as upstream's controllers wait for
+// what they expect: a busy machine may well be seconds behind.
+const maxBehind = 5 * time.Minute
 
 // recheck is how soon a waiting key looks again if no event wakes it.
 const recheck = 10 * time.Millisecond
