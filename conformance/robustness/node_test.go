@@ -43,6 +43,7 @@ func TestNodes(t *testing.T) {
 		{"killed container is restarted", killedContainer},
 		{"missing image", missingImage},
 		{"containers outlive a crash", containersOutlive},
+		{"a node is cut off", cutOff},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, c, client(t, c)) }) {
 			t.Log("the parts after this one ran on what it left")
