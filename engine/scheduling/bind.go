@@ -23,6 +23,7 @@ type binding struct {
 	pod      *corev1.Pod
 	node     string
 	attempts int
+	choices  []choice // for claims that waited for the pod
 }
 
 // bindResult is a binding that was refused.
@@ -37,16 +38,26 @@ func (s *Scheduler) bindLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case b := <-s.bindings:
+			if len(b.choices) > 0 {
+				s.slow.Go(func() { s.bind(ctx, b) }) // may take minutes
+				continue
+			}
 			s.bind(ctx, b)
 		}
 	}
 }
 
 func (s *Scheduler) bind(ctx context.Context, b binding) {
-	_, err := s.config.Client.CreateSubresource(ctx, podsResource, b.pod.Namespace, b.pod.Name, "binding", &corev1.Binding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: b.pod.Namespace, Name: b.pod.Name, UID: b.pod.UID},
-		Target:     corev1.ObjectReference{Kind: "Node", Name: b.node},
-	}, metav1.CreateOptions{})
+	var err error
+	if len(b.choices) > 0 {
+		err = s.bindVolumes(ctx, b)
+	}
+	if err == nil {
+		_, err = s.config.Client.CreateSubresource(ctx, podsResource, b.pod.Namespace, b.pod.Name, "binding", &corev1.Binding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: b.pod.Namespace, Name: b.pod.Name, UID: b.pod.UID},
+			Target:     corev1.ObjectReference{Kind: "Node", Name: b.node},
+		}, metav1.CreateOptions{})
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			s.inbox.put(event{bound: &bindResult{b, err}})
@@ -59,6 +70,7 @@ func (s *Scheduler) bind(ctx context.Context, b binding) {
 // observeBound takes back a choice that could not be written. The pod is tried
 // again as the informer knows it, unless it is gone.
 func (s *Scheduler) observeBound(r *bindResult, now time.Time) {
+	s.cluster.volumes.retract(r.choices)
 	on := s.cluster.pods[r.pod.UID]
 	if on == nil || !on.assumed || on.node.name != r.node {
 		return // deleted, or bound after all

@@ -38,6 +38,7 @@ type class struct {
 	owns             []add           // terms of its own that other pods must heed
 	spreads          labels.Selector // of pods to be spread from though the pod does not ask for it
 	leaving          bool            // being deleted
+	claims           bool            // uses persistent volume claims
 
 	nodes    *mask // of nodes that the node selector and affinity admit; nil for all
 	prefers  []preference
@@ -135,6 +136,9 @@ func signature(pod *corev1.Pod) string {
 			str(image.Reference)
 		}
 	}
+	for _, name := range claimNames(pod) {
+		str(name)
+	}
 	return string(b)
 }
 
@@ -156,7 +160,7 @@ func resizing(pod *corev1.Pod, have *corev1.ContainerStatus, message func(interf
 
 // newClass reads what a pod asks for. slot names resources.
 func newClass(sign string, pod *corev1.Pod, slot func(corev1.ResourceName) int) *class {
-	c := &class{signature: sign, sample: pod, affinity: nodeaffinity.GetRequiredNodeAffinity(pod), ports: hostPorts(pod), leaving: pod.DeletionTimestamp != nil}
+	c := &class{signature: sign, sample: pod, affinity: nodeaffinity.GetRequiredNodeAffinity(pod), ports: hostPorts(pod), leaving: pod.DeletionTimestamp != nil, claims: len(claimNames(pod)) > 0}
 	c.constrained = len(pod.Spec.NodeSelector) > 0 || pod.Spec.Affinity != nil && pod.Spec.Affinity.NodeAffinity != nil &&
 		pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution != nil
 	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{UseStatusResources: true})

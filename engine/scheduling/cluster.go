@@ -21,6 +21,8 @@ type cluster struct {
 	snap       *abi.Snapshot
 	namespaces corelisters.NamespaceLister
 	defaults   defaults
+	volumes    volumes
+	admitting  *mask // nodes that the claims of the class being placed admit
 
 	nodes    map[string]*nodeInfo
 	rows     []*nodeInfo // by row; nil where no node is
@@ -88,6 +90,7 @@ func newCluster() *cluster {
 		c.snap.Ensure(abi.ScoreFree.Column(slot), abi.I64)
 	}
 	c.ensureTaintWords(1)
+	c.admitting = c.mask("volumes", func(*corev1.Node) bool { return true })
 	return c
 }
 

@@ -38,6 +38,9 @@ func (c *cluster) compile(cl *class) *compiled {
 	if cl.nodes != nil {
 		k.put(abi.Entry{Op: abi.OpMask, Column: abi.Mask.Column(cl.nodes.index)})
 	}
+	if cl.claims {
+		k.put(abi.Entry{Op: abi.OpMask, Column: abi.Mask.Column(c.admitting.index)})
+	}
 	for _, p := range cl.prefers {
 		k.put(abi.Entry{Op: abi.OpPreferMask, Column: abi.Mask.Column(p.mask.index), A: p.weight})
 	}

@@ -23,6 +23,11 @@ type diagnosis struct {
 // diagnose checks the class against every node.
 func (s *Scheduler) diagnose(cl *class) *diagnosis {
 	d := &diagnosis{}
+	if why := s.cluster.blocked(cl); why != "" {
+		d.failed, d.message = reasonVolumes, fmt.Sprintf("0/%d nodes are available: %s.", s.cluster.present, why)
+		d.reasons = []decision.Reason{{Message: why, Count: s.cluster.present}}
+		return d
+	}
 	counts := map[string]int{}
 	for _, n := range s.cluster.rows {
 		if n == nil {

@@ -15,6 +15,7 @@ type event struct {
 	oldPod, newPod   *corev1.Pod
 	bound            *bindResult
 	spared           *corev1.Pod // a victim that could not be deleted
+	volumes          bool        // something about volumes changed
 }
 
 // inbox carries events to the loop: never blocks a sender, keeps order.
@@ -64,6 +65,9 @@ func (s *Scheduler) subscribe() error {
 	s.config.Informers.Core().V1().Namespaces().Informer()
 	s.cluster.namespaces = s.config.Informers.Core().V1().Namespaces().Lister()
 	if err := s.cluster.defaults.subscribe(s.config.Informers); err != nil {
+		return err
+	}
+	if err := s.cluster.volumes.subscribe(s.config.Informers, func() { s.inbox.put(event{volumes: true}) }); err != nil {
 		return err
 	}
 	pods := s.config.Informers.Core().V1().Pods().Informer()

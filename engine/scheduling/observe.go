@@ -34,6 +34,8 @@ func (s *Scheduler) observe(e event, now time.Time) {
 		if p := s.cluster.pods[e.spared.UID]; p != nil {
 			p.doomed = false
 		}
+	case e.volumes:
+		s.queue.cured(reasonVolumes, now)
 	case e.bound != nil:
 		s.observeBound(e.bound, now)
 	}

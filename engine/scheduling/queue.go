@@ -96,14 +96,22 @@ func (q *queue) remove(uid types.UID) {
 }
 
 // pop takes up to n pods that are ready, highest priority first, oldest first.
-// They stay known to the queue until remove, giveUp or retry.
+// A pod
+// with claims comes alone. They stay known to the queue until remove, giveUp or retry.
 func (q *queue) pop(n int) []*pending {
 	pods := make([]*pending, 0, min(n, len(q.active)))
 	for len(pods) < n && len(q.active) > 0 {
+		alone := q.active[0].class != nil && q.active[0].class.claims
+		if alone && len(pods) > 0 {
+			break
+		}
 		p := heap.Pop(&q.active).(*pending)
 		p.state = queueNone
 		p.attempts++
 		pods = append(pods, p)
+		if alone {
+			break
+		}
 	}
 	return pods
 }

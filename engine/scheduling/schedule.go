@@ -114,6 +114,9 @@ func (s *Scheduler) batch(groups []group) *abi.Batch {
 	b := &abi.Batch{Seed: s.seed >> 11}
 	for _, g := range groups {
 		k := s.cluster.compile(g.class)
+		if g.class.claims {
+			s.cluster.judgeVolumes(g.class)
+		}
 		c := abi.Class{ClassHeader: k.header, Entries: k.entries}
 		if e, ok := s.cluster.imageEntry(g.class); ok {
 			c.Entries = append(c.Entries[:len(c.Entries):len(c.Entries)], e)
@@ -189,10 +192,11 @@ func skipFirst(groups []group) []group {
 
 // assume takes the choice as made, and has it bound.
 func (s *Scheduler) assume(p *pending, n *nodeInfo, r abi.Result, in decisionInput) decision.Record {
+	choices := s.cluster.promiseVolumes(p.class, n)
 	s.cluster.place(p.pod, p.class, n.name, true)
 	s.forget(p.pod.UID)
 	select {
-	case s.bindings <- binding{pod: p.pod, node: n.name, attempts: p.attempts}:
+	case s.bindings <- binding{pod: p.pod, node: n.name, attempts: p.attempts, choices: choices}:
 	case <-s.stopped:
 	}
 	rec := in.record(p)

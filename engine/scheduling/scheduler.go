@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,7 +81,8 @@ type Scheduler struct {
 	bindings  chan binding
 	reports   chan report
 	evictions chan eviction
-	stopped   chan struct{} // closed when Run is to end
+	stopped   chan struct{}  // closed when Run is to end
+	slow      sync.WaitGroup // bindings that wait for volumes
 }
 
 // New returns a scheduler and subscribes it to the informers, which the caller
@@ -124,6 +126,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	g.Go(func() error { return s.evictLoop(ctx) })
 	g.Go(func() error { return s.loop(ctx) })
 	err := g.Wait()
+	s.slow.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

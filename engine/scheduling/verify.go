@@ -34,6 +34,9 @@ func (c *cluster) check(cl *class, n *nodeInfo) reasons {
 	if short := c.checkResources(cl, n); short != 0 {
 		return short
 	}
+	if c.volumesAgainst(cl, n) != "" {
+		return reasonVolumes
+	}
 	return c.checkNeeds(cl, n)
 }
 
@@ -164,6 +167,9 @@ func (c *cluster) messages(cl *class, n *nodeInfo, failed reasons) []string {
 		default:
 			out = append(out, reasonMessages[r])
 		}
+	}
+	if failed&reasonVolumes != 0 {
+		out = append(out, c.volumesAgainst(cl, n))
 	}
 	return out
 }
