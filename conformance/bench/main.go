@@ -89,17 +89,35 @@ func run(ctx context.Context) error {
 // something failed.
 func (p part) compare(ctx context.Context, out table, ours, theirs system) error {
 	var a, b report
-	err := p.run(ctx, ours, &a)
-	if theirs != nil && !p.alone {
-		if other := p.run(ctx, theirs, &b); other != nil {
-			err = errors.Join(err, fmt.Errorf("upstream: %w", other))
-		}
+	var err error
+	if theirs == nil || p.alone {
+		err = p.run(ctx, ours, &a)
+	} else {
+		err = p.inTurns(ctx, ours, theirs, &a, &b)
 	}
 	out.rows(&a, &b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
 	return nil
+}
+
+// inTurns runs one part on both systems, which pass the turn to each other.
+func (p part) inTurns(ctx context.Context, ours, theirs system, a, b *report) error {
+	a.turns, b.turns = newTurns()
+	done := make(chan error, 1)
+	go func() {
+		defer b.turns.end()
+		b.turns.wait()
+		if err := p.run(ctx, theirs, b); err != nil {
+			done <- fmt.Errorf("upstream: %w", err)
+			return
+		}
+		done <- nil
+	}()
+	err := p.run(ctx, ours, a)
+	a.turns.end()
+	return errors.Join(err, <-done)
 }
 
 func partNames() string {

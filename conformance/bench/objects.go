@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
 const (
@@ -162,51 +163,41 @@ func podLists(ctx context.Context, c server, r *report) error {
 // lists is how often a list is made for one figure.
 const lists = 5
 
+// measureList takes the median of some whole lists.
 func measureList(ctx context.Context, c server, r *report, work string, e encoding, page int64, g goal) error {
-	before, err := cpuOf(c)
+	kube, err := clientFor(c, e)
 	if err != nil {
 		return err
 	}
-	took, err := listTime(ctx, c, e, page)
-	if err != nil {
-		return err
+	var took []time.Duration
+	var sum spent
+	for range lists {
+		var one spent
+		if err := one.measure(c, func() error { return listOnce(ctx, kube, e, page) }); err != nil {
+			return err
+		}
+		took = append(took, one.wall)
+		sum.server, sum.client = sum.server+one.server, sum.client+one.client
+		r.turns.pass()
 	}
-	after, err := cpuOf(c)
-	if err != nil {
-		return err
-	}
-	r.addCost(work, ms(took), milliseconds, g, (after-before)/lists)
+	r.addSpent(work, ms(quantile(took, 0.5)), milliseconds, g, sum, lists)
 	return nil
 }
 
-// listTime is the median of some whole lists.
-func listTime(ctx context.Context, c server, e encoding, page int64) (time.Duration, error) {
-	kube, err := clientFor(c, e)
-	if err != nil {
-		return 0, err
-	}
-	var took []time.Duration
-	for range lists {
-		began := time.Now()
-		next, rest := "", true
-		for rest {
-			req := kube.CoreV1().RESTClient().Get().Namespace("default").Resource("pods")
-			if page > 0 {
-				req = req.Param("limit", fmt.Sprint(page)).Param("continue", next)
-			}
-			raw, err := req.DoRaw(ctx)
-			if err != nil {
-				return 0, err
-			}
-			if page == 0 {
-				break
-			}
-			if next, err = continueToken(raw, e); err != nil {
-				return 0, err
-			}
-			rest = next != ""
+// listOnce lists all pods, in pages unless page is 0.
+func listOnce(ctx context.Context, kube kubernetes.Interface, e encoding, page int64) error {
+	next := ""
+	for {
+		req := kube.CoreV1().RESTClient().Get().Namespace("default").Resource("pods")
+		if page > 0 {
+			req = req.Param("limit", fmt.Sprint(page)).Param("continue", next)
 		}
-		took = append(took, time.Since(began))
+		raw, err := req.DoRaw(ctx)
+		if err != nil || page == 0 {
+			return err
+		}
+		if next, err = continueToken(raw, e); err != nil || next == "" {
+			return err
+		}
 	}
-	return quantile(took, 0.5), nil
 }

@@ -46,24 +46,18 @@ func watchers(ctx context.Context, sys system, r *report) error {
 		if err != nil {
 			return err
 		}
-		before, err := cpuOf(c)
-		if err != nil {
+		var sum spent
+		if err := sum.measure(c, func() error {
+			if _, err := drive(ctx, fastWrites, fast.write); err != nil {
+				return err
+			}
+			_, err := fast.delays(ctx)
+			return err
+		}); err != nil {
 			return err
 		}
-		began := time.Now()
-		if _, err := drive(ctx, fastWrites, fast.write); err != nil {
-			return err
-		}
-		if _, err := fast.delays(ctx); err != nil {
-			return err
-		}
-		rate := float64(fastWrites*watcherCount) / time.Since(began).Seconds()
-		after, err := cpuOf(c)
-		if err != nil {
-			return err
-		}
-		r.addCost("200 watchers, writes as fast as they go, events", rate, perSecond, times(56000, 2, 4),
-			(after-before)/(fastWrites*watcherCount))
+		const events = fastWrites * watcherCount
+		r.addSpent("200 watchers, writes as fast as they go, events", events/sum.wall.Seconds(), perSecond, times(56000, 2, 4), sum, events)
 		return nil
 	})
 }
