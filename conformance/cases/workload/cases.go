@@ -17,7 +17,7 @@ import (
 // Cases lists the package's cases.
 func Cases() []suite.Case {
 	return []suite.Case{
-		rollout(), selfHealing(), propagation(), namespaceDeletion(), job(),
+		rollout(), pausedRollout(), brokenRollout(), scaledRollout(), selfHealing(), propagation(), namespaceDeletion(), job(),
 	}
 }
 
