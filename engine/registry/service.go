@@ -232,18 +232,27 @@ func (g *grant) initFamilies(service *corev1.Service) error {
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil
 	}
+	// What a service without selector stands for is not the cluster's to say: it may
+	// have addresses of both families.
+	free := service.Spec.ClusterIP == corev1.ClusterIPNone && len(service.Spec.Selector) == 0
 	policy := corev1.IPFamilyPolicySingleStack
+	if free {
+		policy = corev1.IPFamilyPolicyRequireDualStack
+	}
 	if service.Spec.IPFamilyPolicy == nil {
 		service.Spec.IPFamilyPolicy = &policy
 	}
 	path := field.NewPath("spec")
 	var errs field.ErrorList
+	if free {
+		g.freeFamilies(&service.Spec)
+		return nil
+	}
 	if *service.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack {
 		errs = append(errs, field.Invalid(path.Child("ipFamilyPolicy"), *service.Spec.IPFamilyPolicy, "this cluster is not configured for dual-stack services"))
 	}
-	headless := service.Spec.ClusterIP == corev1.ClusterIPNone
 	for i, family := range service.Spec.IPFamilies {
-		if family != g.alloc.family && !(headless && len(service.Spec.Selector) == 0) {
+		if family != g.alloc.family {
 			errs = append(errs, field.Invalid(path.Child("ipFamilies").Index(i), family, "not configured on this cluster"))
 		}
 	}
@@ -254,6 +263,21 @@ func (g *grant) initFamilies(service *corev1.Service) error {
 		service.Spec.IPFamilies = []corev1.IPFamily{g.alloc.family}
 	}
 	return nil
+}
+
+// freeFamilies gives a headless service without selector the families it asks for.
+func (g *grant) freeFamilies(spec *corev1.ServiceSpec) {
+	if len(spec.IPFamilies) == 0 {
+		spec.IPFamilies = []corev1.IPFamily{g.alloc.family}
+	}
+	if len(spec.IPFamilies) > 1 || *spec.IPFamilyPolicy == corev1.IPFamilyPolicySingleStack {
+		return
+	}
+	other := corev1.IPv4Protocol
+	if spec.IPFamilies[0] == other {
+		other = corev1.IPv6Protocol
+	}
+	spec.IPFamilies = append(spec.IPFamilies, other)
 }
 
 // allocateIP takes an address for a service that needs one and has none, and marks

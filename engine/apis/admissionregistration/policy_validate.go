@@ -272,7 +272,7 @@ func validateParamRef(r *v1.ParamRef, at *field.Path) field.ErrorList {
 	case r.Name == "" && r.Selector == nil:
 		errs = append(errs, field.Required(at, "one of name or selector must be specified"))
 	}
-	actions := []v1.ParameterNotFoundActionType{v1.AllowAction, v1.DenyAction}
+	actions := []v1.ParameterNotFoundActionType{v1.DenyAction, v1.AllowAction}
 	if a := r.ParameterNotFoundAction; a == nil {
 		errs = append(errs, field.Required(at.Child("parameterNotFoundAction"), ""))
 	} else if !slices.Contains(actions, *a) {

@@ -129,7 +129,7 @@ func validateSuccessPolicy(spec *batchv1.JobSpec, at *field.Path) field.ErrorLis
 		return nil
 	}
 	if !indexed(spec) {
-		return field.ErrorList{field.Invalid(at, field.OmitValueType{}, "requires indexed completion mode")}
+		return field.ErrorList{field.Invalid(at, spec.SuccessPolicy, "requires indexed completion mode")}
 	}
 	rulesAt, rules := at.Child("rules"), spec.SuccessPolicy.Rules
 	if len(rules) == 0 {

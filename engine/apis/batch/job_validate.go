@@ -132,7 +132,7 @@ func validateJobRestartPolicy(spec *batchv1.JobSpec, at *field.Path) field.Error
 func validateCompletionMode(spec *batchv1.JobSpec, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if m := spec.CompletionMode; m != nil {
-		known := []batchv1.CompletionMode{batchv1.IndexedCompletion, batchv1.NonIndexedCompletion}
+		known := []batchv1.CompletionMode{batchv1.NonIndexedCompletion, batchv1.IndexedCompletion}
 		if !slices.Contains(known, *m) {
 			errs = append(errs, field.NotSupported(at.Child("completionMode"), *m, known))
 		}

@@ -43,7 +43,7 @@ func podCertificateRequests() apis.Resource {
 		ValidateUpdate: func(_ context.Context, r, old *certificatesv1.PodCertificateRequest) field.ErrorList {
 			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
 			if !equality.Semantic.DeepEqual(r.Spec, old.Spec) {
-				errs = append(errs, field.Invalid(specPath, field.OmitValueType{}, "field is immutable"))
+				errs = append(errs, field.Invalid(specPath, r.Spec, "field is immutable"))
 			}
 			return errs
 		},

@@ -16,12 +16,27 @@ import (
 
 func prepareClaimCreate(_ context.Context, c *corev1.PersistentVolumeClaim) {
 	c.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}
+	dropOtherSource(&c.Spec)
 	normalizeDataSources(&c.Spec)
 }
 
 func prepareClaimUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim) {
 	c.Status = old.Status
+	if old.Spec.DataSource == nil && old.Spec.DataSourceRef == nil {
+		dropOtherSource(&c.Spec)
+	}
 	normalizeDataSources(&c.Spec)
+}
+
+// dropOtherSource forgets a data source that is neither a claim nor a snapshot: those
+// can be named by dataSourceRef alone.
+func dropOtherSource(spec *corev1.PersistentVolumeClaimSpec) {
+	if ds := spec.DataSource; ds != nil {
+		group := ptr.Deref(ds.APIGroup, "")
+		if !(ds.Kind == "PersistentVolumeClaim" && group == "" || ds.Kind == "VolumeSnapshot" && group == "snapshot.storage.k8s.io") {
+			spec.DataSource = nil
+		}
+	}
 }
 
 // normalizeDataSources keeps the two ways to name the source of a claim equal.
@@ -37,12 +52,7 @@ func normalizeDataSources(spec *corev1.PersistentVolumeClaimSpec) {
 
 func validateClaim(c *corev1.PersistentVolumeClaim) field.ErrorList {
 	errs := apis.ValidateMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
-	errs = append(errs, ValidateClaimSpec(&c.Spec, specPath)...)
-	ds, ref := c.Spec.DataSource, c.Spec.DataSourceRef
-	if ds != nil && ref != nil && (ptr.Deref(ds.APIGroup, "") != ptr.Deref(ref.APIGroup, "") || ds.Kind != ref.Kind || ds.Name != ref.Name) {
-		errs = append(errs, field.Invalid(specPath, ds, "must match dataSourceRef"))
-	}
-	return errs
+	return append(errs, ValidateClaimSpec(&c.Spec, specPath)...)
 }
 
 // validateClaimUpdate lets a claim be bound, grow, and get a class it was
@@ -52,9 +62,9 @@ func validateClaimUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim
 	errs = append(errs, validateClaim(c)...)
 	rest, before := c.Spec.DeepCopy(), old.Spec.DeepCopy()
 	if before.VolumeName == "" {
-		rest.VolumeName = ""
+		before.VolumeName = rest.VolumeName
 	}
-	if before.StorageClassName == nil && before.VolumeName == "" {
+	if before.StorageClassName == nil && old.Spec.VolumeName == "" {
 		rest.StorageClassName = nil
 	}
 	if old.Status.Phase == corev1.ClaimBound {
@@ -62,7 +72,9 @@ func validateClaimUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim
 			rest.Resources.Requests[corev1.ResourceStorage] = size
 		}
 	}
-	rest.VolumeAttributesClassName = before.VolumeAttributesClassName
+	if old.Status.Phase == corev1.ClaimBound {
+		rest.VolumeAttributesClassName = before.VolumeAttributesClassName
+	}
 	if !equality.Semantic.DeepEqual(rest, before) {
 		errs = append(errs, field.Forbidden(specPath, fmt.Sprintf("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n%v", diff.Diff(apis.Shown{Value: before}, apis.Shown{Value: rest}))))
 	}
@@ -71,7 +83,7 @@ func validateClaimUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim
 	if capacity := old.Status.Capacity[corev1.ResourceStorage]; now.Cmp(was) < 0 && now.Cmp(capacity) <= 0 {
 		errs = append(errs, field.Forbidden(storageAt, "field can not be less than status.capacity"))
 	}
-	return append(errs, validation.ValidateImmutableField(c.Spec.VolumeMode, old.Spec.VolumeMode, specPath.Child("volumeMode"))...)
+	return append(errs, validation.ValidateImmutableField(c.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
 }
 
 func validateClaimStatusUpdate(_ context.Context, c, old *corev1.PersistentVolumeClaim) field.ErrorList {

@@ -18,6 +18,9 @@ func persistentVolumeClaims() apis.Resource {
 		PrepareForUpdate: prepareClaimUpdate,
 		PrepareForStatusUpdate: func(_ context.Context, c, old *corev1.PersistentVolumeClaim) {
 			c.Spec = old.Spec
+			if old.Status.HealthStatus == nil {
+				c.Status.HealthStatus = nil // of a feature that is off by default
+			}
 		},
 		Validate:             func(_ context.Context, c *corev1.PersistentVolumeClaim) field.ErrorList { return validateClaim(c) },
 		ValidateUpdate:       validateClaimUpdate,

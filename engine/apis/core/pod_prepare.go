@@ -61,6 +61,7 @@ func preparePodStatusUpdate(_ context.Context, pod, old *corev1.Pod) {
 	pod.Spec = old.Spec
 	pod.DeletionTimestamp = nil
 	pod.OwnerReferences = old.OwnerReferences
+	dropGatedStatus(&pod.Status, &old.Status)
 	if pod.Status.QOSClass == "" {
 		pod.Status.QOSClass = old.Status.QOSClass
 	}

@@ -202,7 +202,7 @@ func TestPodUpdate(t *testing.T) {
 		"grace period":       {Change: func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr.To(int64(1)) }, Want: []string{"spec: Forbidden"}},
 		"new gate": {Change: func(p *corev1.Pod) {
 			p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "g"}}
-		}, Want: []string{"spec.schedulingGates[0]: Forbidden"}},
+		}, Want: []string{"spec.schedulingGates[0].name: Forbidden"}},
 	})
 }
 

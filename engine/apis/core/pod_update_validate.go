@@ -75,7 +75,7 @@ func validateGatedChanges(rest, old *corev1.PodSpec) field.ErrorList {
 	if !equality.Semantic.DeepEqual(rest.NodeSelector, old.NodeSelector) {
 		for key, value := range old.NodeSelector {
 			if now, ok := rest.NodeSelector[key]; !ok || now != value {
-				errs = append(errs, field.Invalid(specPath.Child("nodeSelector"), rest.NodeSelector, onlyAdditions))
+				errs = append(errs, field.Invalid(specPath.Child("nodeSelector"), rest.NodeSelector, "only additions to spec.nodeSelector are allowed (no mutations or deletions)"))
 				break
 			}
 		}
@@ -163,7 +163,7 @@ func onlyRemovedGates(now, was []corev1.PodSchedulingGate, at *field.Path) field
 	var errs field.ErrorList
 	for i, gate := range now {
 		if !known.Has(gate) {
-			errs = append(errs, field.Forbidden(at.Index(i), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", gate.Name)))
+			errs = append(errs, field.Forbidden(at.Index(i).Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", gate.Name)))
 		}
 	}
 	return errs

@@ -62,28 +62,26 @@ func validatePodCreate(_ context.Context, pod *corev1.Pod) field.ErrorList {
 func validatePodStatusUpdate(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
 	errs := apis.ValidateMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadata)
 	at := field.NewPath("status")
-	if n := pod.Status.NominatedNodeName; n != "" {
-		errs = append(errs, invalidEach(at.Child("nominatedNodeName"), n, validation.NameIsDNSSubdomain(n, false))...)
-	}
+	errs = append(errs, validatePodConditions(pod.Status.Conditions, at.Child("conditions"))...)
 	if pod.Spec.NodeName != old.Spec.NodeName {
 		errs = append(errs, field.Forbidden(at.Child("nodeName"), "may not be changed directly"))
+	}
+	if n := pod.Status.NominatedNodeName; n != "" && n != old.Status.NominatedNodeName {
+		errs = append(errs, invalidEach(at.Child("nominatedNodeName"), n, validation.NameIsDNSSubdomain(n, false))...)
+	}
+	if g := pod.Status.ObservedGeneration; g < 0 {
+		errs = append(errs, field.Invalid(at.Child("observedGeneration"), g, notNegativeInteger))
 	}
 	if pod.Status.QOSClass != old.Status.QOSClass {
 		errs = append(errs, field.Invalid(at.Child("qosClass"), pod.Status.QOSClass, immutable))
 	}
-	for i := range pod.Status.Conditions {
-		c := &pod.Status.Conditions[i]
-		if c.Type == corev1.PodConditionType("") {
-			errs = append(errs, field.Required(at.Child("conditions").Index(i).Child("type"), ""))
-		}
-	}
-	errs = append(errs, validateAddresses(pod.Status.PodIPs, func(ip corev1.PodIP) string { return ip.IP }, at.Child("podIPs"))...)
-	errs = append(errs, validateAddresses(pod.Status.HostIPs, func(ip corev1.HostIP) string { return ip.IP }, at.Child("hostIPs"))...)
 	// Where containers are not restarted, one that ended stays ended.
 	if old.Spec.RestartPolicy != corev1.RestartPolicyAlways {
 		errs = append(errs, notRevived(pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, at.Child("containerStatuses"))...)
 	}
-	return errs
+	errs = append(errs, validateClaimStatuses(pod, at)...)
+	errs = append(errs, validateStatusIPs(&pod.Status, at)...)
+	return append(errs, validateContainerStatuses(pod, at)...)
 }
 
 // validateAddresses takes at most one address of each family.

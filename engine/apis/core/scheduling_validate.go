@@ -14,7 +14,7 @@ func validateSchedulingGates(gates []corev1.PodSchedulingGate, at *field.Path) f
 	var errs field.ErrorList
 	seen := sets.New[string]()
 	for i, gate := range gates {
-		errs = append(errs, ValidateQualifiedName(gate.Name, at.Index(i).Child("name"))...)
+		errs = append(errs, ValidateQualifiedName(gate.Name, at.Index(i))...)
 		if seen.Has(gate.Name) {
 			errs = append(errs, field.Duplicate(at.Index(i), gate.Name))
 		}
