@@ -236,7 +236,11 @@ func (p *plan) scale(rs *appsv1.ReplicaSet, to int32) {
 // this plan: each object is written once.
 func (p *plan) replaceUpdate(name string, update reconcile.Update) {
 	for i, action := range p.Actions {
-		if earlier, ok := action.(reconcile.Update); ok && earlier.Object.(*appsv1.ReplicaSet).Name == name {
+		earlier, ok := action.(reconcile.Update)
+		if !ok {
+			continue
+		}
+		if rs, ok := earlier.Object.(*appsv1.ReplicaSet); ok && rs.Name == name {
 			p.Actions[i] = update
 			return
 		}
