@@ -148,8 +148,8 @@ func TestStatefulSet(t *testing.T) {
 	})
 	apistest.RunUpdate(t, statefulSets(), base, map[string]apistest.Case[*appsv1.StatefulSet]{
 		"replicas": {Change: func(s *appsv1.StatefulSet) { s.Spec.Replicas = ptr.To(int32(3)) }},
-		"service":  {Change: func(s *appsv1.StatefulSet) { s.Spec.ServiceName = "x" }, Want: []string{"spec: Forbidden"}},
-		"claims":   {Change: func(s *appsv1.StatefulSet) { s.Spec.VolumeClaimTemplates = nil }, Want: []string{"spec: Forbidden"}},
+		"service":  {Change: func(s *appsv1.StatefulSet) { s.Spec.ServiceName = "x" }, Want: []string{"spec.serviceName: Invalid value"}},
+		"claims":   {Change: func(s *appsv1.StatefulSet) { s.Spec.VolumeClaimTemplates = nil }, Want: []string{"spec.volumeClaimTemplates: Invalid value"}},
 	})
 	s := base()
 	defaultStatefulSet(s)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
@@ -14,9 +13,6 @@ import (
 
 	"github.com/pintle-io/pintle/engine/apis"
 )
-
-const statefulSetFieldsThatMayChange = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', " +
-	"'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
 
 func validateStatefulSet(_ context.Context, s *appsv1.StatefulSet) field.ErrorList {
 	errs := apis.ValidateMeta(&s.ObjectMeta, true, validation.NameIsDNSLabel, metadata)
@@ -30,13 +26,13 @@ func validateStatefulSet(_ context.Context, s *appsv1.StatefulSet) field.ErrorLi
 func validateStatefulSetUpdate(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
 	errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateStatefulSetSpec(&s.Spec, specPath)...)
-	rest := s.Spec
-	rest.Replicas, rest.Template, rest.UpdateStrategy = old.Spec.Replicas, old.Spec.Template, old.Spec.UpdateStrategy
-	rest.MinReadySeconds, rest.Ordinals, rest.RevisionHistoryLimit = old.Spec.MinReadySeconds, old.Spec.Ordinals, old.Spec.RevisionHistoryLimit
-	rest.PersistentVolumeClaimRetentionPolicy = old.Spec.PersistentVolumeClaimRetentionPolicy
-	if !equality.Semantic.DeepEqual(rest, old.Spec) {
-		errs = append(errs, field.Forbidden(specPath, statefulSetFieldsThatMayChange))
+	fixed := func(now, was any, name string) {
+		errs = append(errs, validation.ValidateImmutableField(now, was, specPath.Child(name))...)
 	}
+	fixed(s.Spec.Selector, old.Spec.Selector, "selector")
+	fixed(s.Spec.VolumeClaimTemplates, old.Spec.VolumeClaimTemplates, "volumeClaimTemplates")
+	fixed(s.Spec.ServiceName, old.Spec.ServiceName, "serviceName")
+	fixed(s.Spec.PodManagementPolicy, old.Spec.PodManagementPolicy, "podManagementPolicy")
 	return errs
 }
 
@@ -105,7 +101,7 @@ func validateRetention(p appsv1.PersistentVolumeClaimRetentionPolicyType, at *fi
 		return nil
 	}
 	return field.ErrorList{field.NotSupported(at, p, []appsv1.PersistentVolumeClaimRetentionPolicyType{
-		appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+		appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
 	})}
 }
 
