@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/pintle-io/pintle/engine/auth/bootstrap"
 	"github.com/pintle-io/pintle/runtime/policy"
 )
 
@@ -40,7 +41,8 @@ func RunNodeProcess(ctx context.Context, p NodeProcess, log *slog.Logger) error 
 	return runNode(ctx, spec, api, log)
 }
 
-// remoteAPI reaches the API server over the network, in protobuf.
+// remoteAPI reaches the API server over the network, in protobuf; what the node's
+// network needs to know is read by an identity of its own.
 func remoteAPI(cfg *rest.Config) (nodeAPI, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.ContentType, cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
@@ -49,9 +51,14 @@ func remoteAPI(cfg *rest.Config) (nodeAPI, error) {
 	if err != nil {
 		return nodeAPI{}, err
 	}
+	cfg.Impersonate.UserName = bootstrap.NetworkUser
+	network, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nodeAPI{}, err
+	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(cfg.CAData) {
 		return nodeAPI{}, errors.New("the cluster's certificate authority cannot be read")
 	}
-	return nodeAPI{client: client, informers: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(policy.Trim)), ca: pool}, nil
+	return nodeAPI{client: client, informers: informers.NewSharedInformerFactoryWithOptions(network, 0, informers.WithTransform(policy.Trim)), ca: pool}, nil
 }

@@ -51,7 +51,8 @@ func (s nodeSpec) networkConfig(log *slog.Logger) network.Config {
 
 // nodeAPI is how a node reaches the cluster.
 type nodeAPI struct {
-	client    kubernetes.Interface
+	client kubernetes.Interface
+	// informers serve the node's network.
 	informers informers.SharedInformerFactory
 	// ca signs the API server's client certificate.
 	ca *x509.CertPool

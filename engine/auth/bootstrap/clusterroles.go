@@ -140,16 +140,23 @@ func componentRoles() []role {
 			on("create delete", resourceGroup, "resourceclaims"), on(read, resourceGroup, "devicetaintrules"),
 			on("patch update", resourceGroup, "resourceclaims/binding"),
 		}},
-		// The agent routes services, answers names and enforces network policies on its
-		// node, which upstream leaves to pods with identities of their own.
+		// The agent routes services and enforces network policies on its node, which
+		// upstream leaves to pods with identities of their own: so do nodes, as this user.
 		{name: nodeNetworkRole, rules: []rbacv1.PolicyRule{
 			on(read, core, "endpoints namespaces nodes pods services"), on(read, discovery, "endpointslices"),
 			on(read, networking, "networkpolicies servicecidrs"),
 		}},
+		{name: nodeImpersonatorRole, rules: []rbacv1.PolicyRule{on("impersonate", core, "users", NetworkUser)}},
 	}
 }
 
-const nodeNetworkRole = "system:pintle:node-network"
+// NetworkUser is whom nodes impersonate, and may, for the network of their pods.
+const NetworkUser = "system:pintle:network"
+
+const (
+	nodeNetworkRole      = "system:pintle:node-network"
+	nodeImpersonatorRole = "system:pintle:node-network-impersonator"
+)
 
 func clusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 	const joiners = "system:bootstrappers:pintle:join"
@@ -171,7 +178,8 @@ func clusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 		same("system:node", nil),
 		same("system:service-account-issuer-discovery", group("system:serviceaccounts")),
 		same("system:cluster-trust-bundle-discovery", group("system:serviceaccounts")),
-		same(nodeNetworkRole, group(nodes)),
+		same(nodeNetworkRole, user(NetworkUser)),
+		same(nodeImpersonatorRole, group(nodes)),
 		clusterBinding("pintle:node-bootstrapper", "system:node-bootstrapper", group(joiners)),
 		clusterBinding("pintle:node-autoapprove-bootstrap", "system:certificates.k8s.io:certificatesigningrequests:nodeclient", group(joiners)),
 		clusterBinding("pintle:node-autoapprove-rotation", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", group(nodes)),
