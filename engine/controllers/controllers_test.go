@@ -210,6 +210,10 @@ func TestNamespaceHasItsOwnAndGoes(t *testing.T) {
 		cm, caErr := client.Get[*corev1.ConfigMap](t.Context(), c, "ns", "kube-root-ca.crt")
 		return err == nil && caErr == nil && cm.Data["ca.crt"] == "certificate"
 	}, func() any { return nil })
+	create(t, c, &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: "ns", Name: "seen"},
+		InvolvedObject: corev1.ObjectReference{Namespace: "ns", Name: "web"}, Type: corev1.EventTypeNormal, Reason: "Seen",
+	})
 	if err := client.Delete[*corev1.Namespace](t.Context(), c, "", "ns", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +225,9 @@ func TestNamespaceHasItsOwnAndGoes(t *testing.T) {
 	deployments, err := client.List[*appsv1.Deployment](t.Context(), c, "ns", client.ListOptions{})
 	if n := len(pods(t, c, "ns")); err != nil || len(deployments)+n != 0 {
 		t.Errorf("%d pods, %d deployments outlive their namespace (%v)", n, len(deployments), err)
+	}
+	if events, err := client.List[*corev1.Event](t.Context(), c, "ns", client.ListOptions{}); err != nil || len(events) != 0 {
+		t.Errorf("%d events outlive their namespace (%v)", len(events), err)
 	}
 }
 

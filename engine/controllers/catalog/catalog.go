@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
-	"github.com/pintle-io/pintle/engine/apis"
 	"github.com/pintle-io/pintle/engine/client"
 )
 
@@ -31,6 +30,7 @@ type Catalog struct {
 	client    *client.Client
 	discovery discovery.DiscoveryInterface
 	builtIn   []Resource
+	events    Resource
 	tableHas  map[schema.GroupResource]bool
 }
 
@@ -41,15 +41,22 @@ func New(c *client.Client) *Catalog {
 	for i := range table {
 		row := &table[i]
 		out.tableHas[row.GVR().GroupResource()] = true
-		if deletable(row) {
-			out.builtIn = append(out.builtIn, Resource{GroupVersionResource: row.GVR(), Kind: row.GVK, Namespaced: row.Namespaced, BuiltIn: true})
+		r := Resource{GroupVersionResource: row.GVR(), Kind: row.GVK, Namespaced: row.Namespaced, BuiltIn: true}
+		if r.Resource == "events" {
+			out.events = r
+			continue
 		}
+		out.builtIn = append(out.builtIn, r)
 	}
 	return out
 }
 
-// BuiltIn lists the resources of the table.
+// BuiltIn lists the resources of the table but events, which are neither collected
+// as garbage nor counted by quotas.
 func (c *Catalog) BuiltIn() []Resource { return c.builtIn }
+
+// Events is the resource of events, which go with their namespace.
+func (c *Catalog) Events() Resource { return c.events }
 
 // Others lists what else discovery shows. With an error it is what could be
 // found all the same.
@@ -87,5 +94,3 @@ func (c *Catalog) ignored(gvr schema.GroupVersionResource, r metav1.APIResource)
 	}
 	return false
 }
-
-func deletable(row *apis.Resource) bool { return row.Plural != "events" }

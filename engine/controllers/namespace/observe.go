@@ -56,7 +56,7 @@ func (o *observer) reconcile(ctx context.Context, key reconcile.Key, now time.Ti
 	others, err := o.catalog.Others()
 	observed.DiscoveryErr = err
 	var failed []error
-	for _, list := range [][]catalog.Resource{o.catalog.BuiltIn(), others} {
+	for _, list := range [][]catalog.Resource{o.catalog.BuiltIn(), {o.catalog.Events()}, others} {
 		for _, r := range list {
 			if !r.Namespaced {
 				continue
