@@ -224,7 +224,7 @@ func (s *siege) abuse(t *testing.T, do func(f *http2.Framer) error) {
 func TestManyWatches(t *testing.T) {
 	watches := int64(many10(1000))
 	s := besiege(t)
-	idle := s.goroutines(t)
+	idle := s.settled(t)
 	at := s.memory(t, "RssAnon")
 	s.under(t, bounds{memory: 1500}, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -288,6 +288,25 @@ func (s *siege) watchOne(ctx context.Context, t *testing.T, open, told *atomic.I
 	}
 	told.Add(1)
 	<-ctx.Done()
+}
+
+// settled waits until controllers run and nothing more is being started, and
+// returns the number of goroutines then. The server answers earlier.
+func (s *siege) settled(t *testing.T) int {
+	t.Helper()
+	var n, alike int
+	eventually(t, time.Minute, "the server to settle", func(ctx context.Context) (bool, string) {
+		if _, err := s.kube.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{}); err != nil {
+			return false, err.Error()
+		}
+		now := s.goroutines(t)
+		if now > n+10 || now < n-10 {
+			n, alike = now, 0
+		}
+		alike++
+		return alike > 25, fmt.Sprint(now)
+	})
+	return n
 }
 
 // goroutines asks the server's metrics.
