@@ -173,7 +173,7 @@ func TestExplain(t *testing.T) {
 `},
 		{[]Record{scheduled("p", "n1"), failed}, `pod/p: placed on node n1 with score 700 (2s ago)
   5 node(s) considered
-  decided by the native scheduling strategy
+  decided by the native strategy
 Before that:
   62s ago: no node fits, by strategy scheduling@sha256:0123456789ab: 0/5 nodes are available: 2 node(s) had untolerated taint(s), 3 Insufficient cpu.
 `},

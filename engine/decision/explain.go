@@ -72,7 +72,7 @@ func decider(id string) string {
 		return "strategy " + name + "@sha256:" + digest[:min(len(digest), 12)]
 	}
 	if id == "native" {
-		return "the native scheduling strategy"
+		return "the native strategy"
 	}
 	return id
 }
