@@ -22,27 +22,25 @@ var (
 )
 
 // goal is what upstream does on a quiet machine and what we want; zero means that
-// there is none. A relative goal moves with what upstream does in the same run.
+// there is none. In a relative goal must and aim are multiples of what upstream does
+// in the same run, or else of the quiet figure.
 type goal struct {
 	upstream, must, aim float64
 	relative            bool
 }
 
 // times are goals given as multiples of upstream's figure.
-func times(upstream, must, aim float64) goal {
-	return goal{upstream, must * upstream, aim * upstream, true}
-}
+func times(upstream, must, aim float64) goal { return goal{upstream, must, aim, true} }
 
-// against returns the goal where upstream was measured; zero leaves it.
+// against returns the goal in the figure's unit, where upstream was measured or,
+// with zero, was not.
 func (g goal) against(measured float64) goal {
-	if measured == 0 {
-		return g
+	if measured != 0 {
+		g.upstream = measured
 	}
-	if g.relative && g.upstream != 0 {
-		f := measured / g.upstream
-		g.must, g.aim = g.must*f, g.aim*f
+	if g.relative {
+		g.must, g.aim, g.relative = g.must*g.upstream, g.aim*g.upstream, false
 	}
-	g.upstream = measured
 	return g
 }
 
