@@ -15,8 +15,8 @@ import (
 // Times of the protocol.
 type Times struct {
 	// Lease is how long a Lease is not taken after its last renewal was seen, in whole
-	// seconds, Renew
-	// how long a leader tries to renew it, Retry the time between two looks of it.
+	// seconds; Renew how long a leader tries to renew it; Retry the time between two
+	// looks at it.
 	Lease, Renew, Retry time.Duration
 }
 

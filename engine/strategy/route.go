@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,19 +32,10 @@ type Binding struct {
 }
 
 func (b *Binding) covers(q *Question) bool {
-	if b.Type != q.Type || len(b.Namespaces) > 0 && !contains(b.Namespaces, q.Object.Namespace) {
+	if b.Type != q.Type || len(b.Namespaces) > 0 && !slices.Contains(b.Namespaces, q.Object.Namespace) {
 		return false
 	}
 	return b.Selector == nil || b.Selector.Matches(labels.Set(q.Labels))
-}
-
-func contains(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }
 
 // chosen reports that an object is among the first percent of all; it stays so

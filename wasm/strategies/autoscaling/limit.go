@@ -110,42 +110,43 @@ func atStart(r *scaling.Request, period int64) int32 {
 	return n
 }
 
+// upLimit and downLimit are how far the policies of a direction let the replicas go.
 func upLimit(r *scaling.Request) int32 {
-	rules := &r.Behavior.Up
-	result, pick := int32(math.MinInt32), func(a, b int32) int32 { return max(a, b) }
-	switch rules.Select {
-	case "Disabled":
-		return r.Replicas
-	case "Min":
-		result, pick = math.MaxInt32, func(a, b int32) int32 { return min(a, b) }
-	}
-	for _, p := range rules.Policies {
-		start := atStart(r, p.Period)
-		proposed := start + p.Value
+	return limit(r, &r.Behavior.Up, math.MinInt32, math.MaxInt32, func(start int32, p *scaling.Policy) int32 {
 		if p.Type == "Percent" {
-			proposed = ceil(float64(start) * (1 + float64(p.Value)/100))
+			return ceil(float64(start) * (1 + float64(p.Value)/100))
 		}
-		result = pick(result, proposed)
-	}
-	return result
+		return start + p.Value
+	})
 }
 
 func downLimit(r *scaling.Request) int32 {
-	rules := &r.Behavior.Down
-	result, pick := int32(math.MaxInt32), func(a, b int32) int32 { return min(a, b) }
-	switch rules.Select {
-	case "Disabled":
-		return r.Replicas
-	case "Min":
-		result, pick = math.MinInt32, func(a, b int32) int32 { return max(a, b) }
-	}
-	for _, p := range rules.Policies {
-		start := atStart(r, p.Period)
-		proposed := start - p.Value
+	return limit(r, &r.Behavior.Down, math.MaxInt32, math.MinInt32, func(start int32, p *scaling.Policy) int32 {
 		if p.Type == "Percent" {
-			proposed = int32(float64(start) * (1 - float64(p.Value)/100))
+			return int32(float64(start) * (1 - float64(p.Value)/100))
 		}
-		result = pick(result, proposed)
+		return start - p.Value
+	})
+}
+
+// limit takes of what the policies allow the most change or, with Select Min, the
+// least; near and far are the bounds on the side of less and of more change.
+func limit(r *scaling.Request, rules *scaling.Rules, near, far int32, allowed func(start int32, p *scaling.Policy) int32) int32 {
+	if rules.Select == "Disabled" {
+		return r.Replicas
+	}
+	result, highest := near, near < far
+	if rules.Select == "Min" {
+		result, highest = far, !highest
+	}
+	for i := range rules.Policies {
+		p := &rules.Policies[i]
+		proposed := allowed(atStart(r, p.Period), p)
+		if highest {
+			result = max(result, proposed)
+		} else {
+			result = min(result, proposed)
+		}
 	}
 	return result
 }

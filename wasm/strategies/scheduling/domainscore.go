@@ -99,7 +99,7 @@ func (s *Strategy) addPrefer() {
 	}
 	for r, v := range raw {
 		if s.dfail[r] == 0 {
-			s.soft[r] += weightPodAff * int32(maxScore * float64(float64(v-low)/float64(high-low)))
+			s.soft[r] += weightPodAff * int32(maxScore*float64(float64(v-low)/float64(high-low)))
 		}
 	}
 }

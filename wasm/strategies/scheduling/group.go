@@ -251,7 +251,7 @@ func (s *Strategy) preferGroups(g *groups) {
 	}
 	for k, v := range g.value {
 		if g.open(k) {
-			g.score[k] += weightPodAff * int32(maxScore * float64(float64(v-low)/float64(high-low)))
+			g.score[k] += weightPodAff * int32(maxScore*float64(float64(v-low)/float64(high-low)))
 		}
 	}
 }
