@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/discovery"
@@ -39,6 +40,10 @@ var stock = []struct{ kind, module string }{
 	{strategy.Autoscaling, "predictive"},
 }
 
+// strategyRest is how long a module that answers JSON stays in memory unasked;
+// autoscalers ask every 15 s.
+const strategyRest = time.Minute
+
 // loadStrategies compiles the built-in modules beside the running cluster and puts
 // them to use; until then, and without them, their native builds decide.
 func (c *controlPlane) loadStrategies(ctx context.Context, router *strategy.Router) error {
@@ -49,17 +54,12 @@ func (c *controlPlane) loadStrategies(ctx context.Context, router *strategy.Rout
 		return fmt.Errorf("start the Wasm runtime: %w", err)
 	}
 	load := func(name string) strategy.Caller {
-		module, ok := strategies.Module(name)
-		if !ok {
+		module := func() []byte { module, _ := strategies.Module(name); return module }
+		if _, ok := strategies.Module(name); !ok {
 			c.log.Warn("a built-in strategy was not compiled; its native source serves (`task build` compiles it)", "module", name)
 			return nil
 		}
-		loaded, err := runtime.Load(ctx, name, module)
-		if err != nil {
-			c.log.Error("a built-in strategy is refused; its native source serves", "module", name, "err", err)
-			return nil
-		}
-		caller, err := host.NewCaller(loaded)
+		caller, err := host.NewOnDemand(ctx, runtime, name, module, strategyRest)
 		if err != nil {
 			c.log.Error("a built-in strategy is refused; its native source serves", "module", name, "err", err)
 			return nil

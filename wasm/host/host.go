@@ -105,6 +105,9 @@ type Module struct {
 	code    wazero.CompiledModule
 }
 
+// Close frees the compiled code. No instance may be left.
+func (m *Module) Close(ctx context.Context) error { return m.code.Close(ctx) }
+
 // Load checks, meters and compiles a module.
 func (r *Runtime) Load(ctx context.Context, name string, module []byte) (*Module, error) {
 	metered, err := meter.Rewrite(module, r.config.Limits)
