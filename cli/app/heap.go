@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -10,7 +11,8 @@ import (
 // The heap of a control plane is small, so that by Go's rule (collect when it has
 // doubled) a busy one spends an eighth of its time on collecting. While it is busy,
 // it may grow by heapRoom at least before it is collected; once it is idle, the room
-// goes back to the system.
+// goes back to the system. Each collection is looked at, as a burst of a second has
+// many of them; the clock only finds that nothing happens any more.
 const (
 	heapRoom   = 128 << 20
 	heapLook   = 2 * time.Second
@@ -26,25 +28,32 @@ const (
 func tuneHeap(ctx context.Context) {
 	tick := time.NewTicker(heapLook)
 	defer tick.Stop()
+	collected := make(chan struct{}, 1)
+	afterCollection(ctx, collected)
 	samples := []metrics.Sample{{Name: allocated}, {Name: liveObject}}
 	var last uint64
 	percent, quiet := idlePct, 0
 	for {
+		ticked := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			ticked = true
+		case <-collected:
 		}
 		metrics.Read(samples)
 		total, live := samples[0].Value.Uint64(), samples[1].Value.Uint64()
 		busy := total-last > busyBytes
-		last = total
+		if ticked || busy {
+			last = total
+		}
 		next := percent
 		switch {
 		case busy:
 			quiet = 0
 			next = heapPercent(live)
-		default:
+		case ticked:
 			if quiet++; quiet == idleLooks {
 				next = idlePct
 			}
@@ -53,10 +62,26 @@ func tuneHeap(ctx context.Context) {
 			percent = next
 			debug.SetGCPercent(percent)
 		}
-		if quiet == idleLooks {
+		if ticked && quiet == idleLooks {
 			debug.FreeOSMemory()
 		}
 	}
+}
+
+// afterCollection sends to collected, if there is room, after each garbage
+// collection until ctx ends.
+func afterCollection(ctx context.Context, collected chan<- struct{}) {
+	canary := new([64]byte) // too large for the allocator that packs tiny objects
+	runtime.AddCleanup(canary, func(struct{}) {
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case collected <- struct{}{}:
+		default:
+		}
+		afterCollection(ctx, collected)
+	}, struct{}{})
 }
 
 // heapPercent is the growth in percent of the live heap that makes heapRoom.

@@ -18,8 +18,8 @@ const (
 	listCount = 10000
 )
 
-// warmUp writes for a while: a server that has just started still compiles its
-// strategies and sizes its heap.
+// warmUp writes for a while and waits until the server rests: one that has just
+// started still compiles its strategies, builds its documents and sizes its heap.
 func warmUp(ctx context.Context, c server) error {
 	kube, err := clientFor(c, protobuf)
 	if err != nil {
@@ -31,7 +31,10 @@ func warmUp(ctx context.Context, c server) error {
 		}, metav1.CreateOptions{})
 		return err
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return calmDown(ctx, c)
 }
 
 func configMaps(ctx context.Context, sys system, r *report) error {

@@ -123,6 +123,30 @@ func runningTime(s server) (time.Duration, error) {
 	return sum, nil
 }
 
+// calmDown waits until the server takes less than a tenth of a core for a second; one
+// that never does is measured as it is after half a minute.
+func calmDown(ctx context.Context, s server) error {
+	const look, patience = time.Second, 30
+	before, err := cpuOf(s)
+	if err != nil {
+		return err
+	}
+	for range patience {
+		if err := pause(ctx, look); err != nil {
+			return err
+		}
+		after, err := cpuOf(s)
+		if err != nil {
+			return err
+		}
+		if after-before < look/10 {
+			return nil
+		}
+		before = after
+	}
+	return nil
+}
+
 // cpuOf is the processor time of a server's processes.
 func cpuOf(s server) (time.Duration, error) {
 	var sum time.Duration
