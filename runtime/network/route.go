@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
-	"k8s.io/client-go/tools/cache"
+
+	"github.com/pintle-io/pintle/runtime/follow"
 )
 
 // routeProtocol marks the routes that this package owns (see ip-route(8), proto).
@@ -76,10 +77,10 @@ func internalIP(node *corev1.Node) (netip.Addr, bool) {
 // RouteController keeps the routes of one node equal to the Node objects. It
 // acts in the namespace of its process.
 type RouteController struct {
-	self   string
-	nodes  corelisters.NodeLister
-	wake   chan struct{}
-	logger *slog.Logger
+	self    string
+	nodes   corelisters.NodeLister
+	changes *follow.Follower
+	logger  *slog.Logger
 }
 
 // NewRouteController registers with the informer, which its caller starts.
@@ -87,22 +88,8 @@ func NewRouteController(self string, nodes coreinformers.NodeInformer, logger *s
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	c := &RouteController{self: self, nodes: nodes.Lister(), wake: make(chan struct{}, 1), logger: logger}
-	wake := func(any) {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
-	}
-	_, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: wake, DeleteFunc: wake,
-		UpdateFunc: func(old, cur any) {
-			if routeRelevant(old.(*corev1.Node), cur.(*corev1.Node)) {
-				wake(nil)
-			}
-		},
-	})
-	return c, err
+	c := &RouteController{self: self, nodes: nodes.Lister(), changes: follow.New(), logger: logger}
+	return c, c.changes.On(nodes.Informer(), func(old, cur any) bool { return routeRelevant(old.(*corev1.Node), cur.(*corev1.Node)) })
 }
 
 // routeRelevant keeps heartbeats from waking the controller.
@@ -114,20 +101,13 @@ func routeRelevant(old, cur *corev1.Node) bool {
 
 // Run keeps the routes until ctx ends; it leaves them, since pods run on.
 func (c *RouteController) Run(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-c.wake:
-		}
+	return c.changes.Run(ctx, c.logger.With("node", c.self), "routes to other nodes are incomplete", func(context.Context) error {
 		nodes, err := c.nodes.List(labels.Everything())
-		if err == nil {
-			err = applyRoutes(PlanRoutes(c.self, nodes))
-		}
 		if err != nil {
-			c.logger.Warn("routes to other nodes are incomplete", "node", c.self, "err", err)
+			return err
 		}
-	}
+		return applyRoutes(PlanRoutes(c.self, nodes))
+	})
 }
 
 // applyRoutes makes the routes of ours in the current namespace be exactly these.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -17,13 +16,8 @@ import (
 	networkinglisters "k8s.io/client-go/listers/networking/v1"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/knftables"
-)
 
-// Timing: after a change more of them are awaited, after a failure it is tried
-// again.
-const (
-	settle = 20 * time.Millisecond
-	retry  = 2 * time.Second
+	"github.com/pintle-io/pintle/runtime/follow"
 )
 
 // Table is the name of the nftables table.
@@ -36,8 +30,7 @@ type Enforcer struct {
 	pods       corelisters.PodLister
 	namespaces corelisters.NamespaceLister
 	policies   networkinglisters.NetworkPolicyLister
-	synced     []cache.InformerSynced
-	wake       chan struct{}
+	changes    *follow.Follower
 	families   []family
 	logger     *slog.Logger
 }
@@ -54,7 +47,7 @@ func New(node string, factory informers.SharedInformerFactory, ipv6 bool, logger
 	core, networking := factory.Core().V1(), factory.Networking().V1()
 	e := &Enforcer{
 		node: node, pods: core.Pods().Lister(), namespaces: core.Namespaces().Lister(), policies: networking.NetworkPolicies().Lister(),
-		wake: make(chan struct{}, 1), logger: logger,
+		changes: follow.New(), logger: logger,
 	}
 	for name, f := range map[knftables.Family]bool{knftables.IPv4Family: false, knftables.IPv6Family: true} {
 		if f && !ipv6 {
@@ -67,27 +60,11 @@ func New(node string, factory informers.SharedInformerFactory, ipv6 bool, logger
 		e.families = append(e.families, family{ipv6: f, nft: nft})
 	}
 	for _, informer := range []cache.SharedIndexInformer{core.Pods().Informer(), core.Namespaces().Informer(), networking.NetworkPolicies().Informer()} {
-		handle, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: func(any) { e.notify() }, DeleteFunc: func(any) { e.notify() },
-			UpdateFunc: func(old, cur any) {
-				if meaningful(old, cur) {
-					e.notify()
-				}
-			},
-		})
-		if err != nil {
+		if err := e.changes.On(informer, meaningful); err != nil {
 			return nil, err
 		}
-		e.synced = append(e.synced, handle.HasSynced)
 	}
 	return e, nil
-}
-
-func (e *Enforcer) notify() {
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
 }
 
 // meaningful leaves out what changes without changing rules.
@@ -106,32 +83,7 @@ func meaningful(old, cur any) bool {
 
 // Run enforces until ctx ends. The rules stay: pods run on.
 func (e *Enforcer) Run(ctx context.Context) error {
-	if !cache.WaitForCacheSync(ctx.Done(), e.synced...) {
-		return nil
-	}
-	for wait := settle; ; {
-		next := e.wake
-		if err := e.sync(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			e.logger.Error("write network policies, will retry", "err", err)
-			wait, next = retry, nil
-		}
-		if next != nil {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-next:
-			}
-			wait = settle
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
-	}
+	return e.changes.Run(ctx, e.logger, "network policies not written", e.sync)
 }
 
 func (e *Enforcer) sync(ctx context.Context) error {

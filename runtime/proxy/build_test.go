@@ -15,6 +15,8 @@ import (
 	"pgregory.net/rapid"
 	"sigs.k8s.io/knftables"
 	"sigs.k8s.io/yaml"
+
+	"github.com/pintle-io/pintle/runtime/endpoint"
 )
 
 var testCIDR = netip.MustParsePrefix("10.244.0.0/16")
@@ -121,9 +123,9 @@ func drawPorts(rt *rapid.T) []servicePort {
 			p.affinity = affinityTimeout(nil)
 		}
 		for j := range rapid.IntRange(0, 3).Draw(rt, "endpoints") {
-			ep := endpoint{addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), byte(j)}), 8080), local: j == 0}
+			ep := endpoint.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), byte(j)}), 8080), Local: j == 0}
 			p.cluster = append(p.cluster, ep)
-			if ep.local && rapid.Bool().Draw(rt, "local") {
+			if ep.Local && rapid.Bool().Draw(rt, "local") {
 				p.local = append(p.local, ep)
 			}
 		}
@@ -137,7 +139,7 @@ func TestStaleFlows(t *testing.T) {
 	port := func(proto string, eps ...string) servicePort {
 		p := servicePort{name: "dns", protocol: proto, number: 53, clusterIP: netip.MustParseAddr("10.96.0.10"), nodePort: 30053}
 		for _, ep := range eps {
-			p.cluster = append(p.cluster, endpoint{addr: addr(ep)})
+			p.cluster = append(p.cluster, endpoint.Endpoint{Addr: addr(ep)})
 		}
 		return p
 	}

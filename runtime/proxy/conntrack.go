@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/pintle-io/pintle/runtime/endpoint"
 )
 
 // flowFilter names UDP flows that must be forgotten. UDP has no end, so without
@@ -55,10 +57,10 @@ func (f flowFilter) add(p servicePort, keep map[netip.AddrPort]bool) {
 	}
 }
 
-func endpointSet(eps []endpoint) map[netip.AddrPort]bool {
+func endpointSet(eps []endpoint.Endpoint) map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
 	for _, ep := range eps {
-		out[ep.addr] = true
+		out[ep.Addr] = true
 	}
 	return out
 }

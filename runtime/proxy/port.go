@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/pintle-io/pintle/runtime/endpoint"
 )
 
 // labels by which users take a Service or slice away from this proxy.
@@ -16,12 +18,6 @@ const (
 	labelProxyName = "service.kubernetes.io/service-proxy-name"
 	labelHeadless  = corev1.IsHeadlessService
 )
-
-// endpoint is one way into a backend.
-type endpoint struct {
-	addr  netip.AddrPort
-	local bool // on this node
-}
 
 // servicePort is one port of one Service in one address family, with all that
 // its rules follow from.
@@ -38,8 +34,8 @@ type servicePort struct {
 	internalLocal         bool
 	externalLocal         bool
 
-	cluster []endpoint // usable ones, in a fixed order
-	local   []endpoint // the usable ones on this node
+	cluster []endpoint.Endpoint // usable ones, in a fixed order
+	local   []endpoint.Endpoint // the usable ones on this node
 }
 
 // id names the port in chains and sets.
@@ -60,8 +56,8 @@ func portsOf(node string, family discoveryv1.AddressType, services []*corev1.Ser
 		for _, port := range svc.Spec.Ports {
 			p := frontend(svc, port, family)
 			p.clusterIP = clusterIP
-			all := endpointsOf(node, port, backends[svc.Namespace+"/"+svc.Name])
-			p.cluster, p.local = usable(all, false), usable(all, true)
+			all := endpoint.Of(node, port, backends[svc.Namespace+"/"+svc.Name])
+			p.cluster, p.local = all.Usable(), all.Local().Usable()
 			out = append(out, p)
 		}
 	}
@@ -160,88 +156,4 @@ func backendsByService(family discoveryv1.AddressType, list []*discoveryv1.Endpo
 		out[key] = append(out[key], s)
 	}
 	return out
-}
-
-// candidate is an endpoint with what decides whether it may be used.
-type candidate struct {
-	endpoint
-	ready, fallback bool // fallback: still serving while it terminates
-}
-
-// endpointsOf are all endpoints of a port, each address once, in a fixed order.
-func endpointsOf(node string, port corev1.ServicePort, list []*discoveryv1.EndpointSlice) []candidate {
-	byAddr := map[netip.AddrPort]candidate{}
-	for _, s := range list {
-		number, ok := slicePort(s, port)
-		if !ok {
-			continue
-		}
-		for _, ep := range s.Endpoints {
-			c, ok := candidateOf(node, ep, number)
-			if old, dup := byAddr[c.addr]; ok && (!dup || !old.ready) {
-				byAddr[c.addr] = c
-			}
-		}
-	}
-	out := make([]candidate, 0, len(byAddr))
-	for _, c := range byAddr {
-		out = append(out, c)
-	}
-	slices.SortFunc(out, func(a, b candidate) int { return a.addr.Compare(b.addr) })
-	return out
-}
-
-func candidateOf(node string, ep discoveryv1.Endpoint, port uint16) (candidate, bool) {
-	if len(ep.Addresses) == 0 {
-		return candidate{}, false
-	}
-	ip, err := netip.ParseAddr(ep.Addresses[0])
-	if err != nil {
-		return candidate{}, false
-	}
-	ready := orDefault(ep.Conditions.Ready, true)
-	serving := orDefault(ep.Conditions.Serving, ready)
-	terminating := orDefault(ep.Conditions.Terminating, false)
-	return candidate{
-		endpoint: endpoint{addr: netip.AddrPortFrom(ip, port), local: ep.NodeName != nil && *ep.NodeName == node},
-		ready:    ready,
-		fallback: serving && terminating,
-	}, true
-}
-
-// slicePort is the target of the Service's port in a slice, matched by name.
-func slicePort(s *discoveryv1.EndpointSlice, port corev1.ServicePort) (uint16, bool) {
-	for _, p := range s.Ports {
-		name, proto := orDefault(p.Name, ""), orDefault(p.Protocol, corev1.ProtocolTCP)
-		if name == port.Name && proto == cmp.Or(port.Protocol, corev1.ProtocolTCP) && p.Port != nil {
-			return uint16(*p.Port), true
-		}
-	}
-	return 0, false
-}
-
-// usable are the ready endpoints; only if there is none, those that terminate
-// but still serve.
-func usable(all []candidate, localOnly bool) []endpoint {
-	var ready, fallback []endpoint
-	for _, c := range all {
-		switch {
-		case localOnly && !c.local:
-		case c.ready:
-			ready = append(ready, c.endpoint)
-		case c.fallback:
-			fallback = append(fallback, c.endpoint)
-		}
-	}
-	if len(ready) > 0 {
-		return ready
-	}
-	return fallback
-}
-
-func orDefault[T any](p *T, def T) T {
-	if p == nil {
-		return def
-	}
-	return *p
 }

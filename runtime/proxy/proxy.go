@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -17,13 +16,8 @@ import (
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/knftables"
-)
 
-// Timing of Run: after a change it waits for more of them before it writes, and
-// after a failure it tries again.
-const (
-	settle = 15 * time.Millisecond
-	retry  = 2 * time.Second
+	"github.com/pintle-io/pintle/runtime/follow"
 )
 
 // DefaultTable is the nftables table's name.
@@ -48,8 +42,7 @@ type Proxy struct {
 	cfg      Config
 	services corelisters.ServiceLister
 	slices   discoverylisters.EndpointSliceLister
-	inSync   []cache.InformerSynced
-	wake     chan struct{}
+	changes  *follow.Follower
 	first    chan struct{}
 	tables   []*table
 }
@@ -77,7 +70,7 @@ func New(cfg Config) (*Proxy, error) {
 		cfg:      cfg,
 		services: cfg.Services.Lister(),
 		slices:   cfg.EndpointSlices.Lister(),
-		wake:     make(chan struct{}, 1),
+		changes:  follow.New(),
 		first:    make(chan struct{}),
 	}
 	if err := p.openTables(); err != nil {
@@ -113,21 +106,10 @@ func openTable(f family, name string) (knftables.Interface, error) {
 }
 
 func (p *Proxy) subscribe() error {
-	handler := cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { p.notify() },
-		DeleteFunc: func(any) { p.notify() },
-		UpdateFunc: func(old, cur any) {
-			if meaningful(old, cur) {
-				p.notify()
-			}
-		},
-	}
 	for _, informer := range []cache.SharedIndexInformer{p.cfg.Services.Informer(), p.cfg.EndpointSlices.Informer()} {
-		reg, err := informer.AddEventHandler(handler)
-		if err != nil {
+		if err := p.changes.On(informer, meaningful); err != nil {
 			return err
 		}
-		p.inSync = append(p.inSync, reg.HasSynced)
 	}
 	return nil
 }
@@ -143,51 +125,12 @@ func meaningful(old, cur any) bool {
 	return true
 }
 
-func (p *Proxy) notify() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Synced is closed when the rules have been written for the first time.
 func (p *Proxy) Synced() <-chan struct{} { return p.first }
 
 // Run keeps the rules until ctx ends, and leaves them then.
 func (p *Proxy) Run(ctx context.Context) error {
-	if !cache.WaitForCacheSync(ctx.Done(), p.inSync...) {
-		return nil
-	}
-	p.notify()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-p.wake:
-		}
-		if !pause(ctx, settle) {
-			return nil
-		}
-		select { // what came in meanwhile is part of this round
-		case <-p.wake:
-		default:
-		}
-		if err := p.sync(ctx); err != nil && ctx.Err() == nil {
-			p.cfg.Logger.Warn("service rules not written, trying again", "node", p.cfg.NodeName, "err", err)
-			time.AfterFunc(retry, p.notify)
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+	return p.changes.Run(ctx, p.cfg.Logger.With("node", p.cfg.NodeName), "service rules not written", p.sync)
 }
 
 // sync brings every family's table up to the informers' state.

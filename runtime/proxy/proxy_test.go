@@ -20,9 +20,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/knftables"
 
+	"github.com/pintle-io/pintle/runtime/follow"
 	"github.com/pintle-io/pintle/runtime/network"
 )
 
@@ -146,7 +146,7 @@ func newCluster(t *testing.T) *cluster {
 	must(t, err)
 	factory.Start(t.Context().Done())
 	t.Cleanup(factory.Shutdown)
-	if !cache.WaitForCacheSync(t.Context().Done(), p.inSync...) {
+	if !p.changes.Wait(t.Context()) {
 		t.Fatal("informers did not start")
 	}
 	return &cluster{t, client, p}
@@ -194,7 +194,7 @@ func (c *cluster) settle(seen func() bool) {
 	deadline := time.After(5 * time.Second)
 	for !seen() {
 		select {
-		case <-c.proxy.wake:
+		case <-c.proxy.changes.Changes():
 		case <-deadline:
 			c.t.Fatal("the informer never saw the change")
 		}
@@ -324,8 +324,8 @@ func TestRun(t *testing.T) {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	nft := &failingNft{Fake: knftables.NewFake(knftables.IPv4Family, DefaultTable), runs: make(chan struct{}, 16)}
 	p := &Proxy{
-		cfg:  Config{NodeName: "node-a", Services: factory.Core().V1().Services(), EndpointSlices: factory.Discovery().V1().EndpointSlices(), Logger: discard()},
-		wake: make(chan struct{}, 1), first: make(chan struct{}),
+		cfg:     Config{NodeName: "node-a", Services: factory.Core().V1().Services(), EndpointSlices: factory.Discovery().V1().EndpointSlices(), Logger: discard()},
+		changes: follow.New(), first: make(chan struct{}),
 		tables: []*table{{family: ipv4, cidr: testCIDR, nft: nft}},
 	}
 	p.services, p.slices = p.cfg.Services.Lister(), p.cfg.EndpointSlices.Lister()

@@ -12,6 +12,8 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/knftables"
+
+	"github.com/pintle-io/pintle/runtime/endpoint"
 )
 
 // masqueradeMark is the packet mark between the choice of an endpoint and the
@@ -86,7 +88,7 @@ type builder struct {
 func (b *builder) add(p servicePort) {
 	b.element(setClusterIPs, "", p.clusterIP.String())
 	for _, ep := range p.cluster {
-		ip := ep.addr.Addr().String()
+		ip := ep.Addr.Addr().String()
 		b.element(setHairpin, "", ip, ip)
 	}
 	b.front(p, p.clusterIP, b.internal(p))
@@ -183,7 +185,7 @@ func (b *builder) guarded(p servicePort, verdict string) string {
 }
 
 // pick makes the chain that chooses among the endpoints and answers its name.
-func (b *builder) pick(kind string, p servicePort, eps []endpoint) string {
+func (b *builder) pick(kind string, p servicePort, eps []endpoint.Endpoint) string {
 	name := kind + "/" + p.id()
 	if _, done := b.rs.chains[name]; done || len(eps) == 0 {
 		return name
@@ -197,28 +199,28 @@ func (b *builder) pick(kind string, p servicePort, eps []endpoint) string {
 }
 
 // spread sends each connection to an endpoint at random.
-func (b *builder) spread(protocol string, eps []endpoint) string {
+func (b *builder) spread(protocol string, eps []endpoint.Endpoint) string {
 	if len(eps) == 1 {
 		return b.dnat(protocol, eps[0])
 	}
 	targets := make([]string, len(eps))
 	for i, ep := range eps {
-		targets[i] = fmt.Sprintf("%d : %s . %d", i, ep.addr.Addr(), ep.addr.Port())
+		targets[i] = fmt.Sprintf("%d : %s . %d", i, ep.Addr.Addr(), ep.Addr.Port())
 	}
 	return fmt.Sprintf("meta l4proto %s dnat %s to numgen random mod %d map { %s }", protocol, b.f.ip, len(eps), strings.Join(targets, ", "))
 }
 
-func (b *builder) dnat(protocol string, ep endpoint) string {
-	return fmt.Sprintf("meta l4proto %s dnat to %s", protocol, ep.addr)
+func (b *builder) dnat(protocol string, ep endpoint.Endpoint) string {
+	return fmt.Sprintf("meta l4proto %s dnat to %s", protocol, ep.Addr)
 }
 
 // sticky sends a client to the endpoint it had before, else to one at random,
 // which then remembers it.
-func (b *builder) sticky(p servicePort, eps []endpoint) []string {
+func (b *builder) sticky(p servicePort, eps []endpoint.Endpoint) []string {
 	var rules, targets []string
 	for i, ep := range eps {
 		// Names may not hold colons.
-		suffix := p.id() + "/" + strings.ReplaceAll(ep.addr.Addr().String(), ":", ".") + "/" + utoa(ep.addr.Port())
+		suffix := p.id() + "/" + strings.ReplaceAll(ep.Addr.Addr().String(), ":", ".") + "/" + utoa(ep.Addr.Port())
 		set := fmt.Sprintf("affinity/%s/%d", suffix, int(p.affinity.Seconds()))
 		chain := "endpoint/" + suffix
 		b.rs.affinity[set] = p.affinity
