@@ -18,8 +18,11 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/pintle-io/pintle/engine/apis/networking"
+	ingresscontroller "github.com/pintle-io/pintle/engine/controllers/ingress"
 	"github.com/pintle-io/pintle/runtime/agent"
 	"github.com/pintle-io/pintle/runtime/containerd"
+	"github.com/pintle-io/pintle/runtime/ingress"
 	"github.com/pintle-io/pintle/runtime/launch"
 	"github.com/pintle-io/pintle/runtime/network"
 	"github.com/pintle-io/pintle/runtime/policy"
@@ -129,12 +132,20 @@ func runNode(ctx context.Context, s nodeSpec, api nodeAPI, log *slog.Logger) err
 	if err != nil {
 		return fmt.Errorf("node %s: %w", s.Name, err)
 	}
+	sites, err := ingress.New(ingress.Config{
+		NodeName: s.Name, Address: s.IP, Controller: networking.IngressController, Annotation: ingresscontroller.NodeAnnotation,
+		Client: api.client, Informers: api.informers, Logger: log,
+	})
+	if err != nil {
+		return fmt.Errorf("node %s: %w", s.Name, err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	api.informers.StartWithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error { return services.Run(ctx) })
 	group.Go(func() error { return policies.Run(ctx) })
 	group.Go(func() error { return routes.Run(ctx) })
+	group.Go(func() error { return sites.Run(ctx) })
 	group.Go(func() error { return cert.run(ctx, log) })
 	return group.Wait()
 }

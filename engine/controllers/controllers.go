@@ -27,6 +27,7 @@ import (
 	"github.com/pintle-io/pintle/engine/controllers/endpointslicemirroring"
 	"github.com/pintle-io/pintle/engine/controllers/ephemeralvolume"
 	"github.com/pintle-io/pintle/engine/controllers/garbage"
+	"github.com/pintle-io/pintle/engine/controllers/ingress"
 	"github.com/pintle-io/pintle/engine/controllers/job"
 	"github.com/pintle-io/pintle/engine/controllers/namespace"
 	"github.com/pintle-io/pintle/engine/controllers/nodeipam"
@@ -116,6 +117,7 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 		func() (*reconcile.Controller, error) { return podgc.New(d.Env) },
 		func() (*reconcile.Controller, error) { return clusterroleaggregation.New(d.Env) },
 		func() (*reconcile.Controller, error) { return servicecidr.New(d.Env) },
+		func() (*reconcile.Controller, error) { return ingress.New(d.Env) },
 		func() (*reconcile.Controller, error) { return bootstrapsigner.New(d.Env) },
 		func() (*reconcile.Controller, error) { return tokencleaner.New(d.Env) },
 		func() (*reconcile.Controller, error) { return podcertificatecleaner.New(d.Env) },

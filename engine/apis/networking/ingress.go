@@ -33,10 +33,7 @@ func ingresses() apis.Resource {
 		Columns: []apis.Column{
 			apis.NameColumn(),
 			apis.Text("Class", "The class whose controller serves the ingress.", func(i *networkingv1.Ingress) string {
-				if i.Spec.IngressClassName != nil {
-					return *i.Spec.IngressClassName
-				}
-				return apis.OrNone(i.Annotations[classAnnotation])
+				return apis.OrNone(ClassOf(i))
 			}),
 			apis.Text("Hosts", "The host names served.", ingressHosts),
 			apis.Text("Address", "The addresses of the load balancer.", ingressAddress),

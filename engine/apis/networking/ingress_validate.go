@@ -19,9 +19,6 @@ import (
 	"github.com/pintle-io/pintle/engine/apis"
 )
 
-// classAnnotation is the deprecated way to name the class of an ingress.
-const classAnnotation = "kubernetes.io/ingress.class"
-
 var pathTypes = []networkingv1.PathType{networkingv1.PathTypeExact, networkingv1.PathTypeImplementationSpecific, networkingv1.PathTypePrefix}
 
 func validateIngressCreate(_ context.Context, i *networkingv1.Ingress) field.ErrorList {

@@ -144,7 +144,7 @@ func componentRoles() []role {
 		// upstream leaves to pods with identities of their own: so do nodes, as this user.
 		{name: nodeNetworkRole, rules: []rbacv1.PolicyRule{
 			on(read, core, "endpoints namespaces nodes pods services"), on(read, discovery, "endpointslices"),
-			on(read, networking, "networkpolicies servicecidrs"),
+			on(read, networking, "ingressclasses ingresses networkpolicies servicecidrs"),
 		}},
 		{name: nodeImpersonatorRole, rules: []rbacv1.PolicyRule{on("impersonate", core, "users", NetworkUser)}},
 	}

@@ -7,6 +7,7 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	certificateslisters "k8s.io/client-go/listers/certificates/v1"
+	networkinglisters "k8s.io/client-go/listers/networking/v1"
 	resourcelisters "k8s.io/client-go/listers/resource/v1"
 	storagev1listers "k8s.io/client-go/listers/storage/v1"
 	"k8s.io/client-go/tools/cache"
@@ -86,7 +88,16 @@ func newAuthorizer(t *testing.T) *Authorizer {
 	request := func(name string, node types.NodeName) *certificatesv1.PodCertificateRequest {
 		return &certificatesv1.PodCertificateRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, Spec: certificatesv1.PodCertificateRequestSpec{NodeName: node}}
 	}
+	served := func(name, class, secret string) *networkingv1.Ingress {
+		return &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, Spec: networkingv1.IngressSpec{
+			IngressClassName: &class, TLS: []networkingv1.IngressTLS{{SecretName: secret}}}}
+	}
+	class := func(name, controller string) *networkingv1.IngressClass {
+		return &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: networkingv1.IngressClassSpec{Controller: controller}}
+	}
 	return New(View{
+		Ingresses:    index(t, IndexIngresses(), served("a", "ours", "site"), served("b", "theirs", "elsewhere"), served("c", "missing", "classless")),
+		Classes:      networkinglisters.NewIngressClassLister(index(t, nil, class("ours", "pintle.io/ingress"), class("theirs", "example.com/other"))),
 		Pods:         index(t, IndexPods(), pod, other, mirror),
 		Volumes:      index(t, IndexVolumes(), pv("pv", "data", csi("stage")), pv("unused", "free", csi("unneeded")), pv("ceph", "p-scratch", ceph)),
 		Slices:       resourcelisters.NewResourceSliceLister(index(t, nil, slice("mine", "n1"), slice("yours", "n2"))),
@@ -113,6 +124,10 @@ func TestAuthorize(t *testing.T) {
 		{"get", "/secrets", "storage", "stage", "", true, ""},
 		{"get", "/secrets", "ns", "theirs", "", false, ""},
 		{"get", "/secrets", "other", "vol", "", false, ""},
+		{"watch", "/secrets", "ns", "site", "", true, ""},
+		{"get", "/secrets", "other", "site", "", false, ""},
+		{"get", "/secrets", "ns", "elsewhere", "", false, ""},
+		{"get", "/secrets", "ns", "classless", "", false, ""},
 		{"list", "/secrets", "ns", "", "", false, ""},
 		{"update", "/secrets", "ns", "vol", "", false, ""},
 		{"get", "/configmaps", "ns", "kube-root-ca.crt", "", true, ""},

@@ -3,19 +3,25 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/informers"
 	certificateslisters "k8s.io/client-go/listers/certificates/v1"
 	corev1listers "k8s.io/client-go/listers/core/v1"
+	networkinglisters "k8s.io/client-go/listers/networking/v1"
 	resourcelisters "k8s.io/client-go/listers/resource/v1"
 	storagev1listers "k8s.io/client-go/listers/storage/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/pintle-io/pintle/engine/apis/networking"
 )
 
 const (
-	byNode   = "pintle.io/pods-by-node"
-	bySecret = "pintle.io/volumes-by-secret"
+	byNode      = "pintle.io/pods-by-node"
+	bySecret    = "pintle.io/volumes-by-secret"
+	byTLSSecret = "pintle.io/ingresses-by-secret"
 )
 
 // View is what the authorizer sees of the cluster. What is nil, nothing is known of.
@@ -25,6 +31,8 @@ type View struct {
 	Attachments  storagev1listers.VolumeAttachmentLister
 	Slices       resourcelisters.ResourceSliceLister
 	CertRequests certificateslisters.PodCertificateRequestLister
+	Ingresses    cache.Indexer // indexed by IndexIngresses
+	Classes      networkinglisters.IngressClassLister
 	// Wait, if set, returns when Pods is filled, or the context has ended.
 	Wait func(context.Context)
 }
@@ -38,7 +46,13 @@ func NewView(factory informers.SharedInformerFactory) (View, error) {
 	if err := volumes.AddIndexers(IndexVolumes()); err != nil {
 		return View{}, fmt.Errorf("index volumes by secret: %w", err)
 	}
+	ingresses := factory.Networking().V1().Ingresses().Informer()
+	if err := ingresses.AddIndexers(IndexIngresses()); err != nil {
+		return View{}, fmt.Errorf("index ingresses by secret: %w", err)
+	}
 	return View{
+		Ingresses:    ingresses.GetIndexer(),
+		Classes:      factory.Networking().V1().IngressClasses().Lister(),
 		Pods:         pods.GetIndexer(),
 		Volumes:      volumes.GetIndexer(),
 		Attachments:  factory.Storage().V1().VolumeAttachments().Lister(),
@@ -74,6 +88,21 @@ func IndexVolumes() cache.Indexers {
 	}}
 }
 
+// IndexIngresses is the index View.Ingresses needs: by the secrets that hold their
+// certificates, as namespace/name.
+func IndexIngresses() cache.Indexers {
+	return cache.Indexers{byTLSSecret: func(obj any) (out []string, _ error) {
+		if ing, ok := obj.(*networkingv1.Ingress); ok {
+			for _, t := range ing.Spec.TLS {
+				if t.SecretName != "" {
+					out = append(out, ing.Namespace+"/"+t.SecretName)
+				}
+			}
+		}
+		return out, nil
+	}}
+}
+
 // anyPod reports whether f holds for one of the node's pods.
 func (v *View) anyPod(node string, f func(*corev1.Pod) bool) bool {
 	list, err := v.Pods.ByIndex(byNode, node)
@@ -102,9 +131,9 @@ func (v *View) pod(node, namespace, name string) bool {
 }
 
 // secret reports whether a pod of the node refers to the secret, itself or
-// through a persistent volume it mounts.
+// through a persistent volume it mounts, or an ingress does that nodes serve.
 func (v *View) secret(node, namespace, name string) bool {
-	if v.used(node, namespace, name, refersToSecret) {
+	if v.used(node, namespace, name, refersToSecret) || v.certificate(namespace, name) {
 		return true
 	}
 	if v.Volumes == nil {
@@ -120,6 +149,26 @@ func (v *View) secret(node, namespace, name string) bool {
 		}
 	}
 	return false
+}
+
+// certificate reports whether the secret is a certificate of an ingress of the built-in
+// controller, which every node serves.
+func (v *View) certificate(namespace, name string) bool {
+	if v.Ingresses == nil || v.Classes == nil {
+		return false
+	}
+	list, err := v.Ingresses.ByIndex(byTLSSecret, namespace+"/"+name)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(list, func(item any) bool {
+		ing, ok := item.(*networkingv1.Ingress)
+		if !ok || ing.DeletionTimestamp != nil {
+			return false
+		}
+		class, err := v.Classes.Get(networking.ClassOf(ing))
+		return err == nil && class.Spec.Controller == networking.IngressController
+	})
 }
 
 func (v *View) configMap(node, namespace, name string) bool {
