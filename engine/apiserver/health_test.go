@@ -77,6 +77,12 @@ func TestHealthMetricsAndUnknownCallers(t *testing.T) {
 	}
 	if r, body := e.get(t, "/metrics", known); r.StatusCode != http.StatusOK || !strings.Contains(body, "apiserver_request_total") {
 		t.Errorf("metrics: %d", r.StatusCode)
+	} else {
+		for _, filter := range []string{"authentication", "audit", "constrainedimpersonation", "priorityandfairness", "authorization"} {
+			if !strings.Contains(body, `apiserver_request_filter_duration_seconds_count{filter="`+filter+`"}`) {
+				t.Errorf("metrics: nothing says how long the filter %s takes", filter)
+			}
+		}
 	}
 	if r, _ := e.get(t, "/api/v1/namespaces", known); r.StatusCode != http.StatusOK || r.Header.Get("Content-Encoding") != "" || r.Header.Get("Cache-Control") != "no-cache, private" {
 		t.Errorf("list: %d %v", r.StatusCode, r.Header)

@@ -50,7 +50,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	guarded := limit(&cfg)
-	generic, err := genericConfig(&cfg, guarded)
+	stopping := make(stopSignal)
+	generic, err := genericConfig(&cfg, guarded, stopping)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +101,13 @@ func New(cfg Config) (*Server, error) {
 			close(s.ready)
 		case <-ctx.Done():
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = s.outer.AddPreShutdownHook("pintle/watches", func() error {
+		close(stopping)
 		return nil
 	})
 	if err != nil {
@@ -182,7 +190,7 @@ func (s *Server) Containers() []*restful.Container {
 
 // genericConfig fills upstream's configuration. What the delegates have in common
 // is in it.
-func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Config) http.Handler) (*genericapiserver.Config, error) {
+func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Config) http.Handler, stopping stopSignal) (*genericapiserver.Config, error) {
 	c := genericapiserver.NewConfig(cfg.Registry.Codecs())
 	c.FeatureGate = utilfeature.DefaultFeatureGate
 	c.EffectiveVersion = effectiveVersion()
@@ -195,7 +203,7 @@ func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Con
 	c.LongRunningFunc = longRunning(genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward")), cfg.LongRunning)
 	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return onGrownStack(withoutLoopbackGzip(genericapiserver.DefaultBuildHandlerChain(guarded(withSharedEncodings(handler), c), c)))
+		return onGrownStack(withoutLoopbackGzip(chain(guarded(withSharedEncodings(handler), c), c, stopping)))
 	}
 	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	c.EquivalentResourceRegistry = runtime.NewEquivalentResourceRegistryWithIdentity(sharedStorage)
