@@ -57,7 +57,7 @@ func TestCases(t *testing.T) {
 	}
 	runner, err := suite.NewRunner(suite.Options{
 		Kubeconfig: cluster.Kubeconfig, Kubectl: kubectl, Image: fixtures.BusyboxImage,
-		Features: []suite.Feature{suite.Containers, suite.Decisions, suite.Policies},
+		Features: []suite.Feature{suite.Containers, suite.Decisions, suite.Policies, suite.Ingress},
 	})
 	if err != nil {
 		t.Fatal(err)

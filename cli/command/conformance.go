@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -48,7 +51,7 @@ func runConformance(c *cli.Context) error {
 			return cli.Exit("pintle conformance run: no such case; `pintle conformance list` names them", 2)
 		}
 	}
-	features, err := clusterFeatures(c.String("kubeconfig"), c.String("image"))
+	features, err := clusterFeatures(c.Context, c.String("kubeconfig"), c.String("image"))
 	if err != nil {
 		return err
 	}
@@ -76,7 +79,7 @@ func runConformance(c *cli.Context) error {
 }
 
 // clusterFeatures asks the cluster what it offers.
-func clusterFeatures(kubeconfig, image string) ([]suite.Feature, error) {
+func clusterFeatures(ctx context.Context, kubeconfig, image string) ([]suite.Feature, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig %s: %w", kubeconfig, err)
@@ -100,6 +103,15 @@ func clusterFeatures(kubeconfig, image string) ([]suite.Feature, error) {
 	}
 	if image != "" {
 		features = append(features, suite.Containers)
+	}
+	classes, err := client.NetworkingV1().IngressClasses().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list ingress classes: %w", err)
+	}
+	if slices.ContainsFunc(classes.Items, func(c networkingv1.IngressClass) bool {
+		return c.Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true"
+	}) {
+		features = append(features, suite.Ingress)
 	}
 	return features, nil
 }

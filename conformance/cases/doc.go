@@ -10,6 +10,7 @@ import (
 	"github.com/pintle-io/pintle/conformance/cases/auth"
 	"github.com/pintle-io/pintle/conformance/cases/custom"
 	"github.com/pintle-io/pintle/conformance/cases/decision"
+	"github.com/pintle-io/pintle/conformance/cases/network"
 	"github.com/pintle-io/pintle/conformance/cases/node"
 	"github.com/pintle-io/pintle/conformance/cases/workload"
 	"github.com/pintle-io/pintle/conformance/suite"
@@ -17,5 +18,5 @@ import (
 
 // All returns every case.
 func All() []suite.Case {
-	return slices.Concat(api.Cases(), auth.Cases(), admission.Cases(), custom.Cases(), workload.Cases(), node.Cases(), decision.Cases())
+	return slices.Concat(api.Cases(), auth.Cases(), admission.Cases(), custom.Cases(), workload.Cases(), node.Cases(), network.Cases(), decision.Cases())
 }

@@ -18,6 +18,9 @@ const (
 	Decisions Feature = "Decisions"
 	// Policies: Rego ConstraintTemplates are enforced.
 	Policies Feature = "Policies"
+	// Ingress: Ingresses without a class are served, at addresses that can be reached
+	// from where the cases run.
+	Ingress Feature = "Ingress"
 )
 
 // Case is one promise about a cluster, and the code that holds it to it.

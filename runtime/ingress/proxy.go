@@ -144,7 +144,7 @@ func (p *Proxy) sync(ctx context.Context) error {
 	}
 	if !slices.Equal(p.problems, table.problems) {
 		for _, problem := range table.problems {
-			p.cfg.Logger.Warn("an ingress is not served in full", "node", p.cfg.NodeName, "err", problem)
+			p.cfg.Logger.Warn("an ingress is not served in full", "err", problem)
 		}
 		p.problems = table.problems
 	}

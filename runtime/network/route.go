@@ -101,7 +101,7 @@ func routeRelevant(old, cur *corev1.Node) bool {
 
 // Run keeps the routes until ctx ends; it leaves them, since pods run on.
 func (c *RouteController) Run(ctx context.Context) error {
-	return c.changes.Run(ctx, c.logger.With("node", c.self), "routes to other nodes are incomplete", func(context.Context) error {
+	return c.changes.Run(ctx, c.logger, "routes to other nodes are incomplete", func(context.Context) error {
 		nodes, err := c.nodes.List(labels.Everything())
 		if err != nil {
 			return err

@@ -130,7 +130,7 @@ func (p *Proxy) Synced() <-chan struct{} { return p.first }
 
 // Run keeps the rules until ctx ends, and leaves them then.
 func (p *Proxy) Run(ctx context.Context) error {
-	return p.changes.Run(ctx, p.cfg.Logger.With("node", p.cfg.NodeName), "service rules not written", p.sync)
+	return p.changes.Run(ctx, p.cfg.Logger, "service rules not written", p.sync)
 }
 
 // sync brings every family's table up to the informers' state.
