@@ -89,22 +89,29 @@ func (list Candidates) Local() (out Candidates) {
 	return out
 }
 
+// Ready are the endpoints that take new connections.
+func (list Candidates) Ready() (out []Endpoint) {
+	for _, c := range list {
+		if c.ready {
+			out = append(out, c.Endpoint)
+		}
+	}
+	return out
+}
+
 // Usable are the ready endpoints; only if there is none, those that terminate
 // but still serve.
 func (list Candidates) Usable() []Endpoint {
-	var ready, fallback []Endpoint
-	for _, c := range list {
-		switch {
-		case c.ready:
-			ready = append(ready, c.Endpoint)
-		case c.fallback:
-			fallback = append(fallback, c.Endpoint)
-		}
-	}
-	if len(ready) > 0 {
+	if ready := list.Ready(); len(ready) > 0 {
 		return ready
 	}
-	return fallback
+	var out []Endpoint
+	for _, c := range list {
+		if c.fallback {
+			out = append(out, c.Endpoint)
+		}
+	}
+	return out
 }
 
 func orDefault[T any](p *T, def T) T {

@@ -45,6 +45,7 @@ type Proxy struct {
 	changes  *follow.Follower
 	first    chan struct{}
 	tables   []*table
+	health   healthServers
 }
 
 // table is one family's table and what was last written to it.
@@ -72,6 +73,7 @@ func New(cfg Config) (*Proxy, error) {
 		slices:   cfg.EndpointSlices.Lister(),
 		changes:  follow.New(),
 		first:    make(chan struct{}),
+		health:   healthServers{open: map[uint16]*healthServer{}, log: cfg.Logger},
 	}
 	if err := p.openTables(); err != nil {
 		return nil, err
@@ -130,6 +132,7 @@ func (p *Proxy) Synced() <-chan struct{} { return p.first }
 
 // Run keeps the rules until ctx ends, and leaves them then.
 func (p *Proxy) Run(ctx context.Context) error {
+	defer p.health.close()
 	return p.changes.Run(ctx, p.cfg.Logger, "service rules not written", p.sync)
 }
 
@@ -153,7 +156,7 @@ func (p *Proxy) sync(ctx context.Context) error {
 	default:
 		close(p.first)
 	}
-	return nil
+	return p.health.sync(ctx, healthOf(p.cfg.NodeName, services, slices))
 }
 
 // sync writes the difference; after a failure the whole table, since nothing is
