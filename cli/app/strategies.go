@@ -73,7 +73,7 @@ func (c *controlPlane) loadStrategies(ctx context.Context, router *strategy.Rout
 	}
 	for _, s := range stock {
 		if caller := load(s.module); caller != nil {
-			router.Set(s.kind, s.module, caller, nil, false)
+			router.Set(strategy.Member{Type: s.kind, Name: s.module, Caller: caller})
 		}
 	}
 	return nil

@@ -135,9 +135,7 @@ func (r *Router) try(ctx context.Context, m *member, q *Question) (Answer, error
 	if err == nil {
 		err = q.Check(out)
 	}
-	r.mu.Lock()
-	m.stats.add(fuel, took)
-	r.mu.Unlock()
+	m.health.Called(fuel, took)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -154,9 +152,7 @@ func hash(in []byte) string {
 // failed makes a failure known, and gives the strategy up if it was one too many.
 func (r *Router) failed(m *member, q *Question, err error) {
 	now := time.Now()
-	r.mu.Lock()
-	given := m.failed(now, err)
-	r.mu.Unlock()
+	given := m.health.Failed(now, err)
 	r.config.Logger.Warn("strategy failed", "decider", m.caller.Identity(), "kind", q.Object.Kind,
 		"namespace", q.Object.Namespace, "name", q.Object.Name, "err", err)
 	record := decision.Record{
@@ -168,7 +164,7 @@ func (r *Router) failed(m *member, q *Question, err error) {
 		return
 	}
 	record.Verdict = decision.FallenBack
-	record.Message = fmt.Sprintf("failed %d times within %v; the last time: %v", mostFailures, failureWindow, err)
+	record.Message = m.health.WhyGivenUp()
 	r.config.Logger.Error("strategy given up", "decider", m.caller.Identity(), "failures", mostFailures)
 	record.Object = decision.Object{Kind: "strategy", Name: m.name}
 	r.config.Decisions.Add(record)

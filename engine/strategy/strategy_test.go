@@ -48,8 +48,8 @@ func newRouter() (r *strategy.Router, log *decision.Log, named map[string]*calle
 		named[name] = &caller{name: name}
 	}
 	r.SetBuiltin(strategy.Rollout, named["built-in"], named["native"])
-	r.Set(strategy.Rollout, "a", named["a"], json.RawMessage(`"config of a"`), false)
-	r.Set(strategy.Rollout, "b", named["b"], nil, false)
+	r.Set(strategy.Member{Type: strategy.Rollout, Name: "a", Caller: named["a"], Config: json.RawMessage(`"config of a"`)})
+	r.Set(strategy.Member{Type: strategy.Rollout, Name: "b", Caller: named["b"]})
 	return r, log, named
 }
 
@@ -106,6 +106,7 @@ func TestWhoIsAsked(t *testing.T) {
 		"of no percent":    {bindings: bound(func(b *strategy.Binding) { b.Percent = 0 }), want: "built-in"},
 		"on trial":         {bindings: bound(func(b *strategy.Binding) { b.Shadow = true }), want: "built-in"},
 		"the first counts": {bindings: append(bound(func(b *strategy.Binding) { b.Strategy = "a" }), bound(func(*strategy.Binding) {})...), want: "a"},
+		"of a scheduler":   {bindings: bound(func(b *strategy.Binding) { b.Schedulers = []string{"mine"} }), want: "built-in"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _, _ := newRouter()
@@ -148,12 +149,12 @@ func TestFailingStrategyIsReplacedAndGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, log, named := newRouter()
 		named["a"].fail(errors.New("it broke"))
+		given := 0
+		health := strategy.NewHealth(false, func() { given++ })
+		r.Set(strategy.Member{Type: strategy.Rollout, Name: "a", Caller: named["a"], Health: health})
 		q := about("u")
 		q.Annotations = map[string]string{strategy.Annotation: "a"}
-		failures := func() int64 {
-			s, _ := r.Status(strategy.Rollout, "a")
-			return s.Failures
-		}
+		failures := func() int64 { return health.Status().Failures }
 		// Failures far apart are forgiven.
 		for range 4 {
 			answer, err := r.Ask(t.Context(), q)
@@ -162,16 +163,15 @@ func TestFailingStrategyIsReplacedAndGivenUp(t *testing.T) {
 			}
 			time.Sleep(40 * time.Second)
 		}
-		if s, _ := r.Status(strategy.Rollout, "a"); !s.GivenUp.IsZero() || failures() != 4 {
+		if s := health.Status(); !s.GivenUp.IsZero() || failures() != 4 || given != 0 {
 			t.Fatalf("%+v", s)
 		}
 		// The last of them still counts.
 		for range 2 {
 			ask(t, r, q)
 		}
-		s, _ := r.Status(strategy.Rollout, "a")
-		if s.GivenUp.IsZero() || s.LastFailure != "it broke" {
-			t.Fatalf("not given up: %+v", s)
+		if s := health.Status(); s.GivenUp.IsZero() || s.LastFailure != "it broke" || given != 1 {
+			t.Fatalf("not given up: %+v, told %d times", s, given)
 		}
 		ask(t, r, q)
 		if failures() != 6 {
@@ -186,7 +186,7 @@ func TestFailingStrategyIsReplacedAndGivenUp(t *testing.T) {
 		}
 		// Set again, it is asked again.
 		good := &caller{name: "a2"}
-		r.Set(strategy.Rollout, "a", good, nil, false)
+		r.Set(strategy.Member{Type: strategy.Rollout, Name: "a", Caller: good})
 		if got := ask(t, r, q); got != "a2" {
 			t.Errorf("%s decided", got)
 		}
@@ -215,13 +215,16 @@ func TestAnswerThatIsNotBelieved(t *testing.T) {
 
 func TestHoldingStrategyIsNotReplaced(t *testing.T) {
 	r, _, named := newRouter()
-	r.Set(strategy.Rollout, "a", named["a"], nil, true)
+	r.Set(strategy.Member{Type: strategy.Rollout, Name: "a", Caller: named["a"], Hold: true})
 	named["a"].fail(errors.New("it broke"))
 	q := about("u")
 	q.Annotations = map[string]string{strategy.Annotation: "a"}
-	answer, err := r.Ask(t.Context(), q)
-	if !errors.Is(err, strategy.ErrHeld) || !answer.Held || answer.JSON != nil {
-		t.Errorf("%+v, %v", answer, err)
+	// However often it fails.
+	for range 5 {
+		answer, err := r.Ask(t.Context(), q)
+		if !errors.Is(err, strategy.ErrHeld) || !answer.Held || answer.JSON != nil {
+			t.Errorf("%+v, %v", answer, err)
+		}
 	}
 }
 
@@ -275,7 +278,7 @@ func TestSwapLosesNoQuestion(t *testing.T) {
 		})
 	}
 	for i := range 200 {
-		r.Set(strategy.Rollout, "a", &caller{name: fmt.Sprintf("a%d", i)}, nil, false)
+		r.Set(strategy.Member{Type: strategy.Rollout, Name: "a", Caller: &caller{name: fmt.Sprintf("a%d", i)}})
 	}
 	if got := ask(t, r, q); got != "a199" {
 		t.Errorf("%s decided after the last swap", got)
