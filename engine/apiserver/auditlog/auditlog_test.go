@@ -138,7 +138,7 @@ func TestDefaultPolicy(t *testing.T) {
 		if got.Level != tc.want {
 			t.Errorf("%s %s %s: %s, want %s", tc.user, tc.verb, tc.what, got.Level, tc.want)
 		}
-		if len(got.OmitStages) != 1 || got.OmitStages[0] != auditinternal.StageRequestReceived || !got.OmitManagedFields {
+		if len(got.OmitStages) != 1 || got.OmitStages[0] != auditinternal.StageRequestReceived {
 			t.Errorf("%s %s: stages %v", tc.verb, tc.what, got.OmitStages)
 		}
 	}
