@@ -31,8 +31,12 @@ func TestBuild(t *testing.T) {
 				f, cidr = ipv6, netip.MustParsePrefix("fd00:244::/56")
 			}
 			services, list := parseObjects(t, d.Input)
-			rs := Build(f, cidr, portsOf("node-a", f.addressType, services, list))
-			if out := rs.String(); out != "" {
+			all := newAssembly()
+			rules := all.replace(all.changes(snapshot{services, backends(list)}, func(svc *corev1.Service, list []*discoveryv1.EndpointSlice) *part {
+				ports := portsOf("node-a", f.addressType, svc, list)
+				return &part{svc, list, ports, Build(f, cidr, ports)}
+			}))
+			if out := rules.cur.String(); out != "" {
 				return out
 			}
 			return "nothing\n"
@@ -70,33 +74,47 @@ func parseObjects(t *testing.T, text string) ([]*corev1.Service, []*discoveryv1.
 // same table as writing the last state at once, and nft would accept each step.
 func TestDiffConverges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		step := func(nft *knftables.Fake, first bool, old, cur Ruleset) {
+		write := func(nft *knftables.Fake, first bool, s step) {
 			tx := nft.NewTransaction()
 			if first {
 				baseTable(tx, ipv4, testCIDR)
 			}
-			diff(tx, ipv4, old, cur)
+			diff(tx, ipv4, s.old, s.cur)
 			if err := nft.Run(context.Background(), tx); err != nil {
 				rt.Fatalf("%v in\n%s", err, tx)
 			}
 		}
-		incremental := knftables.NewFake(knftables.IPv4Family, "t")
-		var cur Ruleset
+		incremental, rules := knftables.NewFake(knftables.IPv4Family, "t"), newAssembly()
 		for i := range rapid.IntRange(1, 5).Draw(rt, "steps") {
-			next := Build(ipv4, testCIDR, drawPorts(rt))
-			step(incremental, i == 0, cur, next)
-			cur = next
+			write(incremental, i == 0, rules.replace(drawParts(rt)))
 		}
-		fresh := knftables.NewFake(knftables.IPv4Family, "t")
-		step(fresh, true, Ruleset{}, cur)
+		fresh, all := knftables.NewFake(knftables.IPv4Family, "t"), newAssembly()
+		write(fresh, true, all.replace(rules.parts))
 		if d := cmp.Diff(sortedLines(fresh.Dump()), sortedLines(incremental.Dump())); d != "" {
 			rt.Fatal(d)
 		}
 		tx := incremental.NewTransaction()
-		if diff(tx, ipv4, cur, cur) || tx.NumOperations() != 0 {
+		if s := rules.replace(rules.parts); diff(tx, ipv4, s.old, s.cur) || tx.NumOperations() != 0 {
 			rt.Fatalf("no change, yet operations: %s", tx)
 		}
 	})
+}
+
+// drawParts are changes of some Services, of which some claim what others have.
+func drawParts(rt *rapid.T) map[string]*part {
+	out := map[string]*part{}
+	for i := range 4 {
+		name := "ns/svc" + itoa(int32(i))
+		switch rapid.IntRange(0, 3).Draw(rt, "change") {
+		case 0: // as it was
+		case 1:
+			out[name] = nil
+		default:
+			ports := []servicePort{drawPort(rt, i)}
+			out[name] = &part{ports: ports, rules: Build(ipv4, testCIDR, ports)}
+		}
+	}
+	return out
 }
 
 // sortedLines makes dumps comparable: elements of a map have no order. Rules do,
@@ -107,31 +125,31 @@ func sortedLines(dump string) []string {
 	return lines
 }
 
-func drawPorts(rt *rapid.T) []servicePort {
-	var out []servicePort
-	for i := range rapid.IntRange(0, 4).Draw(rt, "services") {
-		p := servicePort{
-			namespace: "ns", name: "svc" + itoa(int32(i)), port: "p",
-			protocol:      rapid.SampledFrom([]string{"tcp", "udp"}).Draw(rt, "protocol"),
-			number:        80,
-			nodePort:      rapid.SampledFrom([]uint16{0, uint16(30000 + i)}).Draw(rt, "nodePort"),
-			clusterIP:     netip.AddrFrom4([4]byte{10, 96, 0, byte(1 + i)}),
-			internalLocal: rapid.Bool().Draw(rt, "internalLocal"),
-			externalLocal: rapid.Bool().Draw(rt, "externalLocal"),
-		}
-		if rapid.Bool().Draw(rt, "sticky") {
-			p.affinity = affinityTimeout(nil)
-		}
-		for j := range rapid.IntRange(0, 3).Draw(rt, "endpoints") {
-			ep := endpoint.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), byte(j)}), 8080), Local: j == 0}
-			p.cluster = append(p.cluster, ep)
-			if ep.Local && rapid.Bool().Draw(rt, "local") {
-				p.local = append(p.local, ep)
-			}
-		}
-		out = append(out, p)
+func drawPort(rt *rapid.T, i int) servicePort {
+	p := servicePort{
+		namespace: "ns", name: "svc" + itoa(int32(i)), port: "p",
+		protocol:      rapid.SampledFrom([]string{"tcp", "udp"}).Draw(rt, "protocol"),
+		number:        80,
+		nodePort:      rapid.SampledFrom([]uint16{0, uint16(30000 + i)}).Draw(rt, "nodePort"),
+		clusterIP:     netip.AddrFrom4([4]byte{10, 96, 0, byte(1 + i)}),
+		internalLocal: rapid.Bool().Draw(rt, "internalLocal"),
+		externalLocal: rapid.Bool().Draw(rt, "externalLocal"),
 	}
-	return out
+	if rapid.Bool().Draw(rt, "external") {
+		p.externalIPs = []netip.Addr{netip.MustParseAddr("192.0.2.1")} // others may want it too
+	}
+	if rapid.Bool().Draw(rt, "sticky") {
+		p.affinity = affinityTimeout(nil)
+	}
+	for j := range rapid.IntRange(0, 3).Draw(rt, "endpoints") {
+		pod := rapid.SampledFrom([]byte{byte(i), 100}).Draw(rt, "pod") // its own, or one of several Services
+		ep := endpoint.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, pod, byte(j)}), 8080), Local: j == 0}
+		p.cluster = append(p.cluster, ep)
+		if ep.Local && rapid.Bool().Draw(rt, "local") {
+			p.local = append(p.local, ep)
+		}
+	}
+	return p
 }
 
 func TestStaleFlows(t *testing.T) {

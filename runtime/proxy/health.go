@@ -29,18 +29,15 @@ type health struct {
 
 // healthOf decides the answers of a node by port. Endpoints count once, however many
 // ports and families they have.
-func healthOf(node string, services []*corev1.Service, list []*discoveryv1.EndpointSlice) map[uint16]health {
+func healthOf(node string, now snapshot) map[uint16]health {
 	out := map[uint16]health{}
-	for _, svc := range services {
+	for _, svc := range now.services {
 		port := uint16(svc.Spec.HealthCheckNodePort)
 		if port == 0 || svc.Spec.Type != corev1.ServiceTypeLoadBalancer || svc.Labels[labelProxyName] != "" {
 			continue
 		}
 		ready := map[netip.Addr]bool{}
-		for _, s := range list {
-			if s.Namespace != svc.Namespace || s.Labels[discoveryv1.LabelServiceName] != svc.Name {
-				continue
-			}
+		for _, s := range now.slices[svc.Namespace+"/"+svc.Name] {
 			for _, p := range svc.Spec.Ports {
 				for _, ep := range endpoint.Of(node, p, []*discoveryv1.EndpointSlice{s}).Local().Ready() {
 					ready[ep.Addr.Addr()] = true

@@ -30,16 +30,16 @@ func TestHealthOf(t *testing.T) {
 			Ports: []discoveryv1.EndpointPort{{Name: ptr.To("a"), Port: ptr.To(int32(8080))}, {Name: ptr.To("b"), Port: ptr.To(int32(8081))}},
 		}
 	}
-	got := healthOf("here",
+	got := healthOf("here", snapshot{
 		[]*corev1.Service{
 			svc("web", corev1.ServiceTypeLoadBalancer, 30001), svc("far", corev1.ServiceTypeLoadBalancer, 30002),
 			svc("off", corev1.ServiceTypeNodePort, 30003), svc("plain", corev1.ServiceTypeLoadBalancer, 0),
 		},
-		[]*discoveryv1.EndpointSlice{
+		backends([]*discoveryv1.EndpointSlice{
 			slice("w1", "web", discoveryv1.AddressTypeIPv4, endpoint("10.0.0.1", "here", true, false), endpoint("10.0.0.2", "here", false, true), endpoint("10.0.0.3", "there", true, false)),
 			slice("w2", "web", discoveryv1.AddressTypeIPv4, endpoint("10.0.0.1", "here", true, false), endpoint("10.0.0.4", "here", true, false)),
 			slice("f1", "far", discoveryv1.AddressTypeIPv4, endpoint("10.0.0.5", "there", true, false)),
-		})
+		})})
 	want := map[uint16]health{30001: {"ns", "web", 2}, 30002: {"ns", "far", 0}}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(health{})); diff != "" {
 		t.Error(diff)

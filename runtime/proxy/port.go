@@ -43,23 +43,21 @@ func (p servicePort) id() string {
 	return strings.Join([]string{p.namespace, p.name, p.protocol, p.port}, "/")
 }
 
-// portsOf decides which service ports a node serves in one family, in a fixed
+// portsOf decides which ports of a Service a node serves in one family, in a fixed
 // order. Headless and ExternalName Services have none.
-func portsOf(node string, family discoveryv1.AddressType, services []*corev1.Service, slicesList []*discoveryv1.EndpointSlice) []servicePort {
-	backends := backendsByService(family, slicesList)
+func portsOf(node string, family discoveryv1.AddressType, svc *corev1.Service, list []*discoveryv1.EndpointSlice) []servicePort {
+	clusterIP, ok := proxied(svc, family)
+	if !ok {
+		return nil
+	}
+	list = slices.DeleteFunc(slices.Clone(list), func(s *discoveryv1.EndpointSlice) bool { return s.AddressType != family })
 	var out []servicePort
-	for _, svc := range services {
-		clusterIP, ok := proxied(svc, family)
-		if !ok {
-			continue
-		}
-		for _, port := range svc.Spec.Ports {
-			p := frontend(svc, port, family)
-			p.clusterIP = clusterIP
-			all := endpoint.Of(node, port, backends[svc.Namespace+"/"+svc.Name])
-			p.cluster, p.local = all.Usable(), all.Local().Usable()
-			out = append(out, p)
-		}
+	for _, port := range svc.Spec.Ports {
+		p := frontend(svc, port, family)
+		p.clusterIP = clusterIP
+		all := endpoint.Of(node, port, list)
+		p.cluster, p.local = all.Usable(), all.Local().Usable()
+		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b servicePort) int { return cmp.Compare(a.id(), b.id()) })
 	return out
@@ -143,17 +141,21 @@ func addrs(in []string, family discoveryv1.AddressType) []netip.Addr {
 	return out
 }
 
-// backendsByService groups the slices of a family by namespace/service.
-func backendsByService(family discoveryv1.AddressType, list []*discoveryv1.EndpointSlice) map[string][]*discoveryv1.EndpointSlice {
+// backends groups the slices by the namespace/name of their Service, in order of
+// their own names.
+func backends(list []*discoveryv1.EndpointSlice) map[string][]*discoveryv1.EndpointSlice {
 	out := map[string][]*discoveryv1.EndpointSlice{}
 	for _, s := range list {
 		name := s.Labels[discoveryv1.LabelServiceName]
 		_, headless := s.Labels[labelHeadless]
-		if name == "" || headless || s.AddressType != family || s.Labels[labelProxyName] != "" {
+		if name == "" || headless || s.Labels[labelProxyName] != "" {
 			continue
 		}
 		key := s.Namespace + "/" + name
 		out[key] = append(out[key], s)
+	}
+	for _, of := range out {
+		slices.SortFunc(of, func(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	return out
 }

@@ -54,8 +54,7 @@ type table struct {
 	cidr    netip.Prefix
 	nft     knftables.Interface
 	written bool
-	rules   Ruleset
-	ports   []servicePort
+	rules   *assembly
 }
 
 // New registers with the informers, which its caller starts. It fails with a
@@ -91,12 +90,16 @@ func (p *Proxy) openTables() error {
 		if err != nil {
 			return err
 		}
-		p.tables = append(p.tables, &table{family: f, cidr: cidr, nft: nft})
+		p.tables = append(p.tables, newTable(f, cidr, nft))
 	}
 	if len(p.tables) == 0 {
 		return errors.New("service proxy: no cluster address range given")
 	}
 	return nil
+}
+
+func newTable(f family, cidr netip.Prefix, nft knftables.Interface) *table {
+	return &table{family: f, cidr: cidr, nft: nft, rules: newAssembly()}
 }
 
 func openTable(f family, name string) (knftables.Interface, error) {
@@ -142,12 +145,13 @@ func (p *Proxy) sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	slices, err := p.slices.List(labels.Everything())
+	list, err := p.slices.List(labels.Everything())
 	if err != nil {
 		return err
 	}
+	now := snapshot{services, backends(list)}
 	for _, t := range p.tables {
-		if err := t.sync(ctx, portsOf(p.cfg.NodeName, t.family.addressType, services, slices)); err != nil {
+		if err := t.sync(ctx, p.cfg.NodeName, now); err != nil {
 			return err
 		}
 	}
@@ -156,30 +160,34 @@ func (p *Proxy) sync(ctx context.Context) error {
 	default:
 		close(p.first)
 	}
-	return p.health.sync(ctx, healthOf(p.cfg.NodeName, services, slices))
+	return p.health.sync(ctx, healthOf(p.cfg.NodeName, now))
 }
 
 // sync writes the difference; after a failure the whole table, since nothing is
 // known of it then.
-func (t *table) sync(ctx context.Context, ports []servicePort) error {
-	want := Build(t.family, t.cidr, ports)
+func (t *table) sync(ctx context.Context, node string, now snapshot) error {
+	changed := t.rules.changes(now, func(svc *corev1.Service, list []*discoveryv1.EndpointSlice) *part {
+		ports := portsOf(node, t.family.addressType, svc, list)
+		return &part{svc, list, ports, Build(t.family, t.cidr, ports)}
+	})
+	if t.written && len(changed) == 0 {
+		return nil
+	}
 	tx := t.nft.NewTransaction()
-	old := t.rules
 	if !t.written {
 		baseTable(tx, t.family, t.cidr)
-		old = Ruleset{}
 	}
-	if changed := diff(tx, t.family, old, want); !changed && t.written {
+	s := t.rules.replace(changed)
+	if differs := diff(tx, t.family, s.old, s.cur); !differs && t.written {
 		return nil
 	}
 	t.written = false
 	if err := t.nft.Run(ctx, tx); err != nil {
+		t.rules = newAssembly()
 		return fmt.Errorf("write table: %w", err)
 	}
-	t.written, t.rules = true, want
-	stale := staleFlows(t.ports, ports)
-	t.ports = ports
-	return dropFlows(t.family, stale)
+	t.written = true
+	return dropFlows(t.family, staleFlows(s.oldPorts, s.curPorts))
 }
 
 // Cleanup removes the tables of every family; no error when there are none.

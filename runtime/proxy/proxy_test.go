@@ -326,7 +326,7 @@ func TestRun(t *testing.T) {
 	p := &Proxy{
 		cfg:     Config{NodeName: "node-a", Services: factory.Core().V1().Services(), EndpointSlices: factory.Discovery().V1().EndpointSlices(), Logger: discard()},
 		changes: follow.New(), first: make(chan struct{}),
-		tables: []*table{{family: ipv4, cidr: testCIDR, nft: nft}},
+		tables: []*table{newTable(ipv4, testCIDR, nft)},
 	}
 	p.services, p.slices = p.cfg.Services.Lister(), p.cfg.EndpointSlices.Lister()
 	must(t, p.subscribe())

@@ -65,13 +65,14 @@ type Ruleset struct {
 	affinity map[string]time.Duration
 }
 
-// Build decides the Ruleset for the ports. clusterCIDR tells pods from others.
+func newRuleset() Ruleset {
+	return Ruleset{elements: map[elementKey]string{}, chains: map[string][]string{}, affinity: map[string]time.Duration{}}
+}
+
+// Build decides the Ruleset for the ports of a Service. clusterCIDR tells pods from
+// others.
 func Build(f family, clusterCIDR netip.Prefix, ports []servicePort) Ruleset {
-	b := builder{f: f, clusterCIDR: clusterCIDR, rs: Ruleset{
-		elements: map[elementKey]string{},
-		chains:   map[string][]string{},
-		affinity: map[string]time.Duration{},
-	}}
+	b := builder{f: f, clusterCIDR: clusterCIDR, rs: newRuleset()}
 	for _, p := range ports {
 		b.add(p)
 	}
@@ -136,8 +137,7 @@ func (b *builder) place(alive, dead, verdict string, key ...string) {
 	b.element(alive, verdict, key...)
 }
 
-// element adds an element; of two Services that claim one address, the first by
-// name keeps it.
+// element adds an element; of two ports that claim one address, the first keeps it.
 func (b *builder) element(container, value string, key ...string) {
 	k := elementKey{container, strings.Join(key, " . ")}
 	if _, taken := b.rs.elements[k]; !taken {
