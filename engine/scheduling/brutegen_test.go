@@ -76,7 +76,7 @@ func bruteCluster(t *testing.T, g *generator, seed int) (pairs, choices int) {
 			}
 			pairs++
 		}
-		answer, err := w.guard.fallback.Place(t.Context(), w.cluster.snap, w.batch(groups))
+		answer, err := w.fallback.Placer.Place(t.Context(), w.cluster.snap, w.batch(groups))
 		must(t, err)
 		r := answer.Results[0]
 		b.judge(t, w, seed, p, fit, int(r.Node), int64(r.Score))

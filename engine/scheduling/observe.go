@@ -60,9 +60,13 @@ func (s *Scheduler) observePod(pod *corev1.Pod, now time.Time) {
 		s.queue.cured(arrived, now)
 	case on != nil:
 		// Assumed: the API will say so soon, or the binding fails.
-	case pod.Spec.SchedulerName != s.config.Name || len(pod.Spec.SchedulingGates) > 0 || pod.DeletionTimestamp != nil:
+	case len(pod.Spec.SchedulingGates) > 0 || pod.DeletionTimestamp != nil:
 		s.forget(pod.UID)
+	case !s.setup.serves(s.config.Name, pod.Spec.SchedulerName):
+		s.forget(pod.UID)
+		s.foreign[pod.UID] = pod
 	default:
+		delete(s.foreign, pod.UID)
 		s.enqueue(pod, now)
 	}
 }
@@ -83,6 +87,7 @@ func (s *Scheduler) enqueue(pod *corev1.Pod, now time.Time) {
 
 // forget takes a pod out of the queue.
 func (s *Scheduler) forget(uid types.UID) {
+	delete(s.foreign, uid)
 	if p, ok := s.queue.pods[uid]; ok {
 		s.queue.remove(uid)
 		s.cluster.release(p.class)

@@ -49,7 +49,7 @@ func TestStrategyAgreesWithVerifier(t *testing.T) {
 			if len(groups) == 0 || w.cluster.present == 0 {
 				continue
 			}
-			if _, err := w.ask(rt.Context(), w.guard.fallback, groups, decisionInput{now: time.Now()}); err != nil {
+			if _, err := w.ask(rt.Context(), &w.fallback, groups, decisionInput{now: time.Now()}); err != nil {
 				rt.Fatalf("step %d: %v", step, err)
 			}
 			for len(w.bindings) > 0 {

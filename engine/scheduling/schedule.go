@@ -28,34 +28,50 @@ type group struct {
 // decisionInput is what the records of one batch have in common.
 type decisionInput struct {
 	decider  string
+	strategy string // the name of its object, if it has one
 	hash     string
 	fuel     uint64        // share of one pod
 	duration time.Duration // share of one pod
 	now      time.Time
 	// note says why another than the configured strategy decided.
 	note string
+	// trial is what another strategy would have done.
+	trial *trial
 }
 
-// schedule places a batch: asks the strategy, believes what can be verified, and
-// has the fallback answer for the rest.
+// schedule places a batch, each pod by the strategy that is chosen for it.
 func (s *Scheduler) schedule(ctx context.Context, pods []*pending, now time.Time) {
-	groups := s.group(pods)
+	for _, p := range s.split(pods) {
+		s.schedulePart(ctx, p, now)
+	}
+}
+
+// schedulePart asks the strategy, believes what can be verified, and has the next
+// one answer for the rest.
+func (s *Scheduler) schedulePart(ctx context.Context, p part, now time.Time) {
+	groups := s.group(p.pods)
 	if s.cluster.present == 0 {
 		s.refuseAll(groups, now)
 		return
 	}
-	in := decisionInput{now: now, note: s.guard.note}
-	if p := s.guard.placer; p != nil {
-		rest, err := s.ask(ctx, p, groups, in)
+	in := decisionInput{now: now, trial: s.try(ctx, p.trial, groups, now)}
+	var chain []*Strategy
+	chain, in.note = s.chain(p.chosen)
+	for _, of := range chain {
+		rest, err := s.ask(ctx, of, groups, in)
 		if err == nil {
 			return
 		}
-		s.strategyFailed(p, rest[0].pods[0], err, now)
-		in.note = fmt.Sprintf("instead of strategy %s, which failed: %v", p.Identity(), err)
+		s.strategyFailed(of, rest[0].pods[0], err, now)
+		if of.Hold {
+			s.hold(of, rest, err, now)
+			return
+		}
+		in.note = fmt.Sprintf("instead of strategy %s, which failed: %v", of.Placer.Identity(), err)
 		groups = rest
 	}
 	for len(groups) > 0 {
-		rest, err := s.ask(ctx, s.guard.fallback, groups, in)
+		rest, err := s.ask(ctx, &s.fallback, groups, in)
 		if err == nil {
 			return
 		}
@@ -91,12 +107,14 @@ func (s *Scheduler) group(pods []*pending) []group {
 	return groups
 }
 
-// ask has p place the groups and acts on the answer. On an error, the groups that
-// are returned have not been acted on.
-func (s *Scheduler) ask(ctx context.Context, p Placer, groups []group, in decisionInput) ([]group, error) {
+// ask has a strategy place the groups and acts on the answer. On an error, the groups
+// that are returned have not been acted on.
+func (s *Scheduler) ask(ctx context.Context, of *Strategy, groups []group, in decisionInput) ([]group, error) {
 	batch := s.batch(groups)
 	start := time.Now()
-	answer, err := p.Place(ctx, s.cluster.snap, batch)
+	answer, err := of.Placer.Place(ctx, s.cluster.snap, batch)
+	took := time.Since(start)
+	of.Health.Called(answer.Fuel, took)
 	count := batch.Pods()
 	if err == nil && len(answer.Results) != count {
 		err = fmt.Errorf("%d answers for %d pods", len(answer.Results), count)
@@ -104,8 +122,8 @@ func (s *Scheduler) ask(ctx context.Context, p Placer, groups []group, in decisi
 	if err != nil {
 		return groups, err
 	}
-	in.decider, in.hash = p.Identity(), inputHash(s.cluster.snap, batch)
-	in.fuel, in.duration = answer.Fuel/uint64(count), time.Since(start)/time.Duration(count)
+	in.decider, in.strategy, in.hash = of.Placer.Identity(), of.Name, inputHash(s.cluster.snap, batch)
+	in.fuel, in.duration = answer.Fuel/uint64(count), took/time.Duration(count)
 	return s.accept(groups, answer.Results, in)
 }
 
@@ -151,7 +169,7 @@ func (s *Scheduler) accept(groups []group, results []abi.Result, in decisionInpu
 				}
 				// A class that no longer fits will not fit later in this batch.
 				for _, p := range g.pods[pi:] {
-					records = append(records, s.refuse(p, d, in))
+					records = append(records, in.trial.compare(p, s.refuse(p, d, in))...)
 				}
 				results = results[len(g.pods)-pi-1:]
 				break
@@ -164,7 +182,7 @@ func (s *Scheduler) accept(groups []group, results []abi.Result, in decisionInpu
 				return from(groups, gi, pi), fmt.Errorf("it chose node %s for pod %s/%s: %v", n.name, p.pod.Namespace, p.pod.Name,
 					s.cluster.messages(g.class, n, failed))
 			}
-			records = append(records, s.assume(p, n, r, in))
+			records = append(records, in.trial.compare(p, s.assume(p, n, r, in))...)
 		}
 	}
 	return nil, nil
@@ -238,7 +256,7 @@ func (s *Scheduler) refuseAll(groups []group, now time.Time) {
 func (in *decisionInput) record(p *pending) decision.Record {
 	return decision.Record{
 		Time: metav1.NewMicroTime(in.now), Revision: p.pod.ResourceVersion, Object: podObject(p),
-		Decider: in.decider, InputHash: in.hash, Fuel: in.fuel, Duration: in.duration,
+		Decider: in.decider, Strategy: in.strategy, InputHash: in.hash, Fuel: in.fuel, Duration: in.duration,
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,11 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/pintle-io/pintle/engine/decision"
+	"github.com/pintle-io/pintle/engine/strategy"
 	"github.com/pintle-io/pintle/wasm/abi"
 )
 
@@ -70,13 +71,17 @@ func (c *Config) Validate() error {
 type Scheduler struct {
 	config Config
 	inbox  *inbox
-	// next is a Placer handed over by Use, until the loop takes it.
-	next atomic.Pointer[Placer]
+	// handover is how the loop is given a new setup.
+	handover handover
 
 	cluster *cluster
 	queue   *queue
-	guard   guard
-	seed    uint64
+	// foreign are unscheduled pods of schedulers that are not served.
+	foreign map[types.UID]*corev1.Pod
+	setup   setup
+	// fallback decides about what nobody else could.
+	fallback Strategy
+	seed     uint64
 
 	bindings  chan binding
 	reports   chan report
@@ -96,21 +101,18 @@ func New(c Config) (*Scheduler, error) {
 	}
 	s := &Scheduler{
 		config: c, inbox: newInbox(), cluster: newCluster(), queue: newQueue(), seed: c.Seed,
-		guard:    guard{placer: c.Placer, fallback: c.Fallback},
+		foreign:  map[types.UID]*corev1.Pod{},
+		fallback: Strategy{Placer: c.Fallback, Health: strategy.NewHealth(true, nil)},
 		bindings: make(chan binding, 2*batchPods), reports: make(chan report, 2*batchPods),
 		evictions: make(chan eviction, batchPods), stopped: make(chan struct{}),
+	}
+	if c.Placer != nil {
+		s.Use(c.Placer)
 	}
 	if err := s.subscribe(); err != nil {
 		return nil, err
 	}
 	return s, nil
-}
-
-// Use makes p decide from the next batch on. It may be called at any time, from
-// any goroutine: a module that is still being compiled keeps no pod waiting.
-func (s *Scheduler) Use(p Placer) {
-	s.next.Store(&p)
-	s.inbox.wake()
 }
 
 // Run schedules until ctx ends. It may be called once.
@@ -146,10 +148,7 @@ func (s *Scheduler) loop(ctx context.Context) error {
 		for _, e := range s.inbox.take() {
 			s.observe(e, now)
 		}
-		if p := s.next.Swap(nil); p != nil {
-			s.guard = guard{placer: *p, fallback: s.config.Fallback}
-			s.config.Logger.Info("scheduling strategy in use", "decider", (*p).Identity())
-		}
+		s.adopt(now)
 		s.queue.flush(now)
 		wait := s.queue.wait(now)
 		if n := len(s.queue.active); n > 0 {

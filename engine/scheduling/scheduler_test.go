@@ -230,7 +230,7 @@ func TestRogueStrategies(t *testing.T) {
 					placed++
 				}
 			}
-			if failed != mostFailures || placed < 5 {
+			if failed != 3 || placed < 5 {
 				t.Errorf("%d failures and %d native placements on record", failed, placed)
 			}
 		})

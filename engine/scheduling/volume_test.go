@@ -144,7 +144,7 @@ func TestVolumesDecideWhereAPodGoes(t *testing.T) {
 			if got != tc.want {
 				t.Errorf("nodes %q do, want %q", got, tc.want)
 			}
-			if _, err := w.ask(t.Context(), w.guard.fallback, groups, decisionInput{now: time.Now()}); err != nil {
+			if _, err := w.ask(t.Context(), &w.fallback, groups, decisionInput{now: time.Now()}); err != nil {
 				t.Errorf("the strategy and the engine disagree: %v", err)
 			}
 			if tc.want != "" && (len(w.bindings) != 1 || !strings.Contains(tc.want, (<-w.bindings).node)) {
