@@ -79,7 +79,7 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 	}
 	reg, err := registry.New(registry.Config{
 		Table: served.Table(), Scheme: served.Scheme(), Codecs: served.Codecs(),
-		Store: c.store, ServiceCIDR: ServiceCIDR,
+		Store: c.store, ServiceCIDRs: []string{ServiceCIDR},
 	})
 	if err != nil {
 		return c, err

@@ -22,8 +22,9 @@ type Config struct {
 	Store  store.Backend
 	// Transformers encrypt what is stored, by resource; others are stored plain.
 	Transformers map[schema.GroupResource]value.Transformer
-	// ServiceCIDR is the range of cluster addresses, as 10.96.0.0/16 (the default).
-	ServiceCIDR string
+	// ServiceCIDRs are the ranges of cluster addresses, as 10.96.0.0/16 (the default):
+	// one per family, first that of services that ask for none.
+	ServiceCIDRs []string
 	// NodePorts is the range of node ports; the zero value selects 30000-32767.
 	NodePorts PortRange
 	// Hooks may be given later, by SetHooks, if they depend on the registry.

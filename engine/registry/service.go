@@ -23,26 +23,22 @@ const defaultServiceCIDR = "10.96.0.0/16"
 // known from the services in the store, read once at start: the registry is the
 // only writer.
 type allocator struct {
-	addresses *addresses
-	ports     *ports
-	family    corev1.IPFamily
+	ranges ranges
+	ports  *ports
 	// objects shows the addresses in the API; nil if their kinds are not served.
 	objects *addressObjects
 }
 
 func (r *Registry) addServices(services *REST, cfg Config) error {
-	cidr := cfg.ServiceCIDR
-	if cidr == "" {
-		cidr = defaultServiceCIDR
+	cidrs := cfg.ServiceCIDRs
+	if len(cidrs) == 0 {
+		cidrs = []string{defaultServiceCIDR}
 	}
 	registerMetrics()
-	a := &allocator{family: corev1.IPv4Protocol}
+	a := &allocator{}
 	var err error
-	if a.addresses, err = newAddresses(cidr); err != nil {
+	if a.ranges, err = newRanges(cidrs); err != nil {
 		return err
-	}
-	if a.addresses.prefix.Addr().Is6() {
-		a.family = corev1.IPv6Protocol
 	}
 	if a.ports, err = newPorts(cfg.NodePorts); err != nil {
 		return err
@@ -50,7 +46,7 @@ func (r *Registry) addServices(services *REST, cfg Config) error {
 	networking := networkingv1.SchemeGroupVersion
 	ranges, addresses := r.stores[networking.WithResource("servicecidrs")], r.stores[networking.WithResource("ipaddresses")]
 	if ranges != nil && addresses != nil {
-		a.objects = &addressObjects{ranges: ranges, addresses: addresses, services: services, cidr: a.addresses.prefix}
+		a.objects = &addressObjects{ranges: ranges, addresses: addresses, services: services, cidrs: a.ranges}
 		r.addresses = a.objects
 	}
 	items, _, err := services.ListShared(context.Background(), "")
@@ -70,9 +66,9 @@ func (r *Registry) addServices(services *REST, cfg Config) error {
 // learn marks what a stored service holds. Duplicates among stored services are
 // left as they are: none of them may be taken away from a running service.
 func (a *allocator) learn(service *corev1.Service) {
-	for _, ip := range service.Spec.ClusterIPs {
-		if ip != corev1.ClusterIPNone {
-			_ = a.addresses.take(ip)
+	for _, ip := range heldIPs(service) {
+		if r := a.ranges.holding(ip); r != nil {
+			_ = r.take(ip)
 		}
 	}
 	for _, port := range nodePortsOf(service) {
@@ -98,7 +94,9 @@ func (g *grant) finish(ctx context.Context, success bool) {
 		g.show(ctx)
 	}
 	for _, ip := range ips {
-		g.alloc.addresses.release(ip)
+		if r := g.alloc.ranges.holding(ip); r != nil {
+			r.release(ip)
+		}
 	}
 	for _, port := range ports {
 		g.alloc.ports.release(port)
@@ -218,110 +216,34 @@ func keepNodePorts(service, before *corev1.Service) {
 
 // allocate fills the service's addresses and ports; before is nil on create.
 func (g *grant) allocate(service, before *corev1.Service) error {
-	if err := g.initFamilies(service); err != nil {
+	if err := g.initFamilies(service, before); err != nil {
 		return err
 	}
-	if err := g.allocateIP(service, before); err != nil {
+	if err := g.allocateIPs(service, before); err != nil {
 		return err
 	}
 	return g.allocatePorts(service, before)
 }
 
-// initFamilies settles the single address family the server is configured for.
-func (g *grant) initFamilies(service *corev1.Service) error {
-	if service.Spec.Type == corev1.ServiceTypeExternalName {
-		return nil
-	}
-	// What a service without selector stands for is not the cluster's to say: it may
-	// have addresses of both families.
-	free := service.Spec.ClusterIP == corev1.ClusterIPNone && len(service.Spec.Selector) == 0
-	policy := corev1.IPFamilyPolicySingleStack
-	if free {
-		policy = corev1.IPFamilyPolicyRequireDualStack
-	}
-	if service.Spec.IPFamilyPolicy == nil {
-		service.Spec.IPFamilyPolicy = &policy
-	}
-	path := field.NewPath("spec")
-	var errs field.ErrorList
-	if free {
-		g.freeFamilies(&service.Spec)
-		return nil
-	}
-	if *service.Spec.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack {
-		errs = append(errs, field.Invalid(path.Child("ipFamilyPolicy"), *service.Spec.IPFamilyPolicy, "this cluster is not configured for dual-stack services"))
-	}
-	for i, family := range service.Spec.IPFamilies {
-		if family != g.alloc.family {
-			errs = append(errs, field.Invalid(path.Child("ipFamilies").Index(i), family, "not configured on this cluster"))
-		}
-	}
-	if len(errs) > 0 {
-		return invalidService(service, errs)
-	}
-	if len(service.Spec.IPFamilies) == 0 {
-		service.Spec.IPFamilies = []corev1.IPFamily{g.alloc.family}
-	}
-	return nil
-}
-
-// freeFamilies gives a headless service without selector the families it asks for.
-func (g *grant) freeFamilies(spec *corev1.ServiceSpec) {
-	if len(spec.IPFamilies) == 0 {
-		spec.IPFamilies = []corev1.IPFamily{g.alloc.family}
-	}
-	if len(spec.IPFamilies) > 1 || *spec.IPFamilyPolicy == corev1.IPFamilyPolicySingleStack {
-		return
-	}
-	other := corev1.IPv4Protocol
-	if spec.IPFamilies[0] == other {
-		other = corev1.IPv6Protocol
-	}
-	spec.IPFamilies = append(spec.IPFamilies, other)
-}
-
-// allocateIP takes an address for a service that needs one and has none, and marks
-// for return what the service gives up. A changed address is left to validation,
-// which refuses it.
-func (g *grant) allocateIP(service, before *corev1.Service) error {
-	var had []string
-	if before != nil {
-		had = heldIPs(before)
-	}
-	switch {
-	case !needsClusterIP(service):
-		if len(had) > 0 {
-			service.Spec.ClusterIP, service.Spec.ClusterIPs = "", nil
-			service.Spec.IPFamilies, service.Spec.IPFamilyPolicy = nil, nil
-		}
-	case service.Spec.ClusterIP != corev1.ClusterIPNone && len(had) == 0:
-		if err := g.takeIP(service); err != nil {
-			return err
-		}
-	}
-	now := heldIPs(service)
-	for _, ip := range had {
-		if !slices.Contains(now, ip) {
-			g.returnedIPs = append(g.returnedIPs, ip)
-		}
-	}
-	return nil
-}
-
-// takeIP takes the address the service asks for, or any.
-func (g *grant) takeIP(service *corev1.Service) error {
-	wanted := service.Spec.ClusterIP
-	if wanted == "" {
-		ip, err := g.alloc.addresses.next()
+// takeIP takes the i-th address of the service: the one it asks for, or any.
+func (g *grant) takeIP(service *corev1.Service, i int) error {
+	spec, have := &service.Spec, g.alloc.ranges.of(service.Spec.IPFamilies[i])
+	if i >= len(spec.ClusterIPs) {
+		ip, err := have.next()
 		if err != nil {
 			return apierrors.NewInternalError(err)
 		}
-		wanted = ip
-	} else if err := g.alloc.addresses.take(wanted); err != nil {
-		return invalidService(service, field.ErrorList{field.Invalid(field.NewPath("spec", "clusterIPs"), service.Spec.ClusterIPs, err.Error())})
+		spec.ClusterIPs = append(spec.ClusterIPs[:i:i], ip)
+	} else {
+		if familyOf(spec.ClusterIPs[i]) != spec.IPFamilies[i] {
+			return nil // validation says so
+		}
+		if err := have.take(spec.ClusterIPs[i]); err != nil {
+			return invalidService(service, field.ErrorList{field.Invalid(addressPath, spec.ClusterIPs, err.Error())})
+		}
 	}
-	g.ips = append(g.ips, wanted)
-	service.Spec.ClusterIP, service.Spec.ClusterIPs = wanted, []string{wanted}
+	g.ips = append(g.ips, spec.ClusterIPs[i])
+	spec.ClusterIP = spec.ClusterIPs[0]
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -36,7 +35,7 @@ func (r *Registry) PublishServiceAddresses(ctx context.Context) error {
 // services: who holds an address is decided by the allocator alone.
 type addressObjects struct {
 	ranges, addresses, services *REST
-	cidr                        netip.Prefix
+	cidrs                       ranges
 }
 
 func (a *addressObjects) publish(ctx context.Context) error {
@@ -76,12 +75,22 @@ func (a *addressObjects) publish(ctx context.Context) error {
 
 // publishRange makes the ServiceCIDR of the configuration and reports it ready.
 func (a *addressObjects) publishRange(ctx context.Context) error {
+	var cidrs []string
+	for _, r := range a.cidrs {
+		cidrs = append(cidrs, r.prefix.String())
+	}
 	obj, err := a.ranges.Get(ctx, defaultServiceRange, &metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		obj, err = a.ranges.Create(ctx, &networkingv1.ServiceCIDR{
 			ObjectMeta: metav1.ObjectMeta{Name: defaultServiceRange},
-			Spec:       networkingv1.ServiceCIDRSpec{CIDRs: []string{a.cidr.String()}},
+			Spec:       networkingv1.ServiceCIDRSpec{CIDRs: cidrs},
 		}, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	}
+	if err == nil && len(obj.(*networkingv1.ServiceCIDR).Spec.CIDRs) < len(cidrs) { // a second family since
+		wide := obj.DeepCopyObject().(*networkingv1.ServiceCIDR)
+		wide.Spec.CIDRs = cidrs
+		obj, _, err = a.ranges.Update(ctx, wide.Name, rest.DefaultUpdatedObjectInfo(wide),
+			rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	}
 	if err != nil {
 		return err
@@ -101,13 +110,9 @@ func (a *addressObjects) publishRange(ctx context.Context) error {
 
 // add shows that service holds ip.
 func (a *addressObjects) add(ctx context.Context, service *corev1.Service, ip string) error {
-	family := corev1.IPv4Protocol
-	if a.cidr.Addr().Is6() {
-		family = corev1.IPv6Protocol
-	}
 	var obj runtime.Object = &networkingv1.IPAddress{
 		ObjectMeta: metav1.ObjectMeta{Name: ip, Labels: map[string]string{
-			networkingv1.LabelIPAddressFamily: string(family), networkingv1.LabelManagedBy: addressManager,
+			networkingv1.LabelIPAddressFamily: string(familyOf(ip)), networkingv1.LabelManagedBy: addressManager,
 		}},
 		Spec: networkingv1.IPAddressSpec{ParentRef: &networkingv1.ParentReference{
 			Resource: "services", Namespace: service.Namespace, Name: service.Name,
