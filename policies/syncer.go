@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,18 +18,17 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/yaml"
+
+	"github.com/pintle-io/pintle/policies/definition"
 )
 
 //go:embed templates-crd.yaml
 var templatesCRD []byte
 
 var (
-	definitions = apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions")
+	definitions = definition.Resource
 	templatesR  = schema.GroupVersionResource{Group: TemplateGroup, Version: "v1", Resource: "constrainttemplates"}
 )
-
-// errNotServed asks for another try when the API serves a kind.
-var errNotServed = errors.New("not served yet")
 
 // Syncer keeps an engine like the templates and constraints in the API, and the
 // API's kinds like the templates. One goroutine does all the work, by keys, so
@@ -103,83 +101,7 @@ func (s *Syncer) serveTemplates(ctx context.Context) error {
 	if err := yaml.Unmarshal(templatesCRD, &crd.Object); err != nil {
 		return fmt.Errorf("decode the definition of templates: %w", err)
 	}
-	for {
-		err := s.define(ctx, crd)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, errNotServed) {
-			s.logger.Debug("the kind of policy templates cannot be defined yet", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// define creates or updates a definition; errNotServed means that it is written
-// but not yet established.
-func (s *Syncer) define(ctx context.Context, crd *unstructured.Unstructured) error {
-	client := s.client.Resource(definitions)
-	have, err := client.Get(ctx, crd.GetName(), metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		have, err = client.Create(ctx, crd, metav1.CreateOptions{})
-	case err == nil && !covers(have.Object["spec"], crd.Object["spec"]):
-		next := have.DeepCopy()
-		next.Object["spec"] = crd.Object["spec"]
-		have, err = client.Update(ctx, next, metav1.UpdateOptions{})
-	}
-	if err != nil {
-		return fmt.Errorf("define %s: %w", crd.GetName(), err)
-	}
-	if !established(have) {
-		return fmt.Errorf("define %s: %w", crd.GetName(), errNotServed)
-	}
-	return nil
-}
-
-// covers reports whether have says everything that want says; the API adds
-// defaults of its own.
-func covers(have, want any) bool {
-	switch want := want.(type) {
-	case map[string]any:
-		h, ok := have.(map[string]any)
-		if !ok {
-			return false
-		}
-		for k, v := range want {
-			if !covers(h[k], v) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		h, ok := have.([]any)
-		if !ok || len(h) != len(want) {
-			return false
-		}
-		for i := range want {
-			if !covers(h[i], want[i]) {
-				return false
-			}
-		}
-		return true
-	}
-	return fmt.Sprint(have) == fmt.Sprint(want)
-}
-
-func established(crd *unstructured.Unstructured) bool {
-	conditions, _, _ := unstructured.NestedSlice(crd.Object, "status", "conditions")
-	for _, c := range conditions {
-		condition, _ := c.(map[string]any)
-		if condition["type"] == "Established" && condition["status"] == "True" {
-			return true
-		}
-	}
-	return false
+	return definition.Serve(ctx, s.client, s.logger, crd)
 }
 
 func (s *Syncer) enqueue(kind string) cache.ResourceEventHandler {
@@ -198,7 +120,7 @@ func (s *Syncer) next(ctx context.Context) bool {
 	}
 	defer s.queue.Done(k)
 	if err := s.sync(ctx, k); err != nil {
-		if !errors.Is(err, errNotServed) && !apierrors.IsConflict(err) && ctx.Err() == nil {
+		if !errors.Is(err, definition.ErrNotServed) && !apierrors.IsConflict(err) && ctx.Err() == nil {
 			s.logger.Warn("policy is not in force", "kind", k.kind, "name", k.name, "err", err)
 		}
 		s.queue.AddRateLimited(k)
@@ -226,7 +148,7 @@ func (s *Syncer) sync(ctx context.Context, k key) error {
 		s.logger.Warn("policy template cannot be used", "name", k.name, "err", err)
 		return s.report(ctx, templatesR, template, err, map[string]any{"created": false})
 	}
-	if err := s.define(ctx, crd); err != nil {
+	if err := definition.Define(ctx, s.client, crd); err != nil {
 		return err
 	}
 	kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
@@ -306,7 +228,7 @@ func (s *Syncer) report(ctx context.Context, gvr schema.GroupVersionResource, ob
 	for k, v := range more {
 		status[k] = v
 	}
-	if covers(obj.Object["status"], status) {
+	if definition.Covers(obj.Object["status"], status) {
 		return nil
 	}
 	next := obj.DeepCopy()

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/pintle-io/pintle/policies/definition"
 )
 
 // newAPI is an API that establishes definitions at once.
@@ -62,7 +64,7 @@ func TestSyncerFollowsTheAPI(t *testing.T) {
 	eventually(t, "the constraint is in force", denied)
 	eventually(t, "the constraint says that it is enforced", func() bool {
 		obj, err := client.Resource(constraintsOf("All")).Get(ctx, "c", metav1.GetOptions{})
-		return err == nil && covers(obj.Object["status"], map[string]any{"byPod": []any{map[string]any{"enforced": true}}})
+		return err == nil && definition.Covers(obj.Object["status"], map[string]any{"byPod": []any{map[string]any{"enforced": true}}})
 	})
 
 	create(t, client, templatesR, template("Bad", `violation[`))

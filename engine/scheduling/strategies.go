@@ -191,6 +191,9 @@ func (s *Scheduler) choose(pod *corev1.Pod) (chosen, trial *Strategy) {
 		subject.Scheduler = pod.Spec.SchedulerName
 	}
 	for b := range strategy.Chosen(s.setup.bindings, &subject, false) {
+		if b.Strategy == "" {
+			break
+		}
 		found := s.setup.find(b.Strategy)
 		if found != nil && (chosen == nil || !found.Health.GivenUp()) {
 			chosen = found

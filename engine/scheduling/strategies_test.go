@@ -77,10 +77,11 @@ func TestWhoDecidesAboutAPod(t *testing.T) {
 		"of the namespace": {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Namespaces = []string{"default"} })}, want: "n1"},
 		"of another namespace": {
 			bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Namespaces = []string{"other"} })}, want: "n0"},
-		"of the label":      {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Selector = labels.SelectorFromSet(labels.Set{"app": "web"}) })}, want: "n1"},
-		"the first counts":  {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Strategy = "b" }), bindTo(all)}, want: "n2"},
-		"what is not there": {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Strategy = "c" }), bindTo(all)}, want: "n1"},
-		"of autoscalers":    {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Type = strategy.Autoscaling })}, want: "n0"},
+		"of the label":                    {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Selector = labels.SelectorFromSet(labels.Set{"app": "web"}) })}, want: "n1"},
+		"the first counts":                {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Strategy = "b" }), bindTo(all)}, want: "n2"},
+		"what is not there":               {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Strategy = "c" }), bindTo(all)}, want: "n1"},
+		"the built-in one, before others": {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Strategy = "" }), bindTo(all)}, want: "n0"},
+		"of autoscalers":                  {bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Type = strategy.Autoscaling })}, want: "n0"},
 		"its scheduler": {
 			scheduler: "mine", bindings: []strategy.Binding{bindTo(func(b *strategy.Binding) { b.Schedulers = []string{"mine"} })}, want: "n1"},
 		"its scheduler, and its strategy is not there": {

@@ -11,8 +11,9 @@ import (
 // Binding says which objects use which strategy.
 type Binding struct {
 	// Name of the StrategyBinding, for people.
-	Name     string
-	Type     string
+	Name string
+	Type string
+	// Strategy is empty for the built-in one.
 	Strategy string
 	// Schedulers are the schedulerNames of the pods that it is for; empty means those
 	// of the default scheduler. Other types have none.

@@ -35,7 +35,7 @@ func (r *Router) route(q *Question) route {
 	}
 	subject := Subject{Type: q.Type, Namespace: q.Object.Namespace, UID: q.Object.UID, Labels: q.Labels}
 	for b := range Chosen(r.mu.binding, &subject, false) {
-		if picked != nil {
+		if picked != nil || b.Strategy == "" {
 			break
 		}
 		picked = usable(b.Strategy)

@@ -43,6 +43,9 @@ type Caller interface {
 type Config struct {
 	Decisions *decision.Log
 	Logger    *slog.Logger
+	// Settled, if set, is closed once what is set and bound at the start is: questions
+	// wait for it, since what another strategy answers may be hard to undo.
+	Settled <-chan struct{}
 }
 
 // Router holds the strategies. Create it with New.
@@ -102,6 +105,13 @@ var ErrHeld = errors.New("the strategy failed and its onFailure is Hold")
 
 // Ask gives the answer of the strategy in charge, or of the built-in one.
 func (r *Router) Ask(ctx context.Context, q Question) (Answer, error) {
+	if r.config.Settled != nil {
+		select {
+		case <-r.config.Settled:
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		}
+	}
 	route := r.route(&q)
 	var failures []string
 	for _, m := range route.chain {

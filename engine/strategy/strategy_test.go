@@ -101,12 +101,13 @@ func TestWhoIsAsked(t *testing.T) {
 		"other labels": {bindings: bound(func(b *strategy.Binding) {
 			b.Selector = labels.SelectorFromSet(labels.Set{"tier": "back"})
 		}), want: "built-in"},
-		"another type":     {bindings: bound(func(b *strategy.Binding) { b.Type = strategy.Autoscaling }), want: "built-in"},
-		"binding of none":  {bindings: bound(func(b *strategy.Binding) { b.Strategy = "absent" }), want: "built-in"},
-		"of no percent":    {bindings: bound(func(b *strategy.Binding) { b.Percent = 0 }), want: "built-in"},
-		"on trial":         {bindings: bound(func(b *strategy.Binding) { b.Shadow = true }), want: "built-in"},
-		"the first counts": {bindings: append(bound(func(b *strategy.Binding) { b.Strategy = "a" }), bound(func(*strategy.Binding) {})...), want: "a"},
-		"of a scheduler":   {bindings: bound(func(b *strategy.Binding) { b.Schedulers = []string{"mine"} }), want: "built-in"},
+		"another type":                    {bindings: bound(func(b *strategy.Binding) { b.Type = strategy.Autoscaling }), want: "built-in"},
+		"binding of none":                 {bindings: bound(func(b *strategy.Binding) { b.Strategy = "absent" }), want: "built-in"},
+		"of no percent":                   {bindings: bound(func(b *strategy.Binding) { b.Percent = 0 }), want: "built-in"},
+		"on trial":                        {bindings: bound(func(b *strategy.Binding) { b.Shadow = true }), want: "built-in"},
+		"the first counts":                {bindings: append(bound(func(b *strategy.Binding) { b.Strategy = "a" }), bound(func(*strategy.Binding) {})...), want: "a"},
+		"the built-in one, before others": {bindings: append(bound(func(b *strategy.Binding) { b.Strategy = "" }), bound(func(*strategy.Binding) {})...), want: "built-in"},
+		"of a scheduler":                  {bindings: bound(func(b *strategy.Binding) { b.Schedulers = []string{"mine"} }), want: "built-in"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _, _ := newRouter()

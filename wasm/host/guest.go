@@ -57,9 +57,11 @@ func (m *Module) instantiate() (*guest, error) {
 			return nil, errors.Join(fmt.Errorf("initialise strategy %s: %w", m.Name, err), g.close())
 		}
 	}
-	if _, _, err := g.call(inst.ExportedFunction("strategy_abi_v1"), smallCallFuel); err != nil {
+	minor, _, err := g.call(inst.ExportedFunction("strategy_abi_v1"), smallCallFuel)
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ask strategy %s for its version: %w", m.Name, err), g.close())
 	}
+	m.minor.Store(int32(uint32(minor)))
 	return g, nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -103,7 +104,12 @@ type Module struct {
 	Digest  string // "sha256:" and the digest of the module as it was given
 	runtime *Runtime
 	code    wazero.CompiledModule
+	minor   atomic.Int32 // of the contract, as its first instance said
 }
+
+// ABI is the version of the contract that the module answers to, once an instance was
+// started.
+func (m *Module) ABI() string { return fmt.Sprintf("v1.%d", m.minor.Load()) }
 
 // Close frees the compiled code. No instance may be left.
 func (m *Module) Close(ctx context.Context) error { return m.code.Close(ctx) }

@@ -17,6 +17,7 @@ type OnDemand struct {
 	name    string
 	binary  func() []byte
 	digest  string
+	abi     string
 	rest    time.Duration
 	mu      struct {
 		sync.Mutex
@@ -39,7 +40,7 @@ func NewOnDemand(ctx context.Context, r *Runtime, name string, binary func() []b
 	if err := d.load(ctx); err != nil {
 		return nil, err
 	}
-	d.digest = d.mu.module.Digest
+	d.digest, d.abi = d.mu.module.Digest, d.mu.module.ABI()
 	return d, d.unload()
 }
 
@@ -69,6 +70,36 @@ func (d *OnDemand) Close() error {
 	}
 	return d.unload()
 }
+
+// Retire lets the module rest as soon as nobody asks it, from now on: who still has
+// it from before it was replaced is answered all the same.
+func (d *OnDemand) Retire() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rest = 0
+	if d.mu.timer != nil {
+		d.mu.timer.Stop()
+	}
+	if d.mu.asking > 0 {
+		return nil
+	}
+	return d.unload()
+}
+
+// Instances is how many are in memory and wait to be asked.
+func (d *OnDemand) Instances() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.module == nil {
+		return 0
+	}
+	d.mu.caller.mu.Lock()
+	defer d.mu.caller.mu.Unlock()
+	return len(d.mu.caller.mu.idle) + d.mu.asking
+}
+
+// ABI is the version of the contract that the module answers to.
+func (d *OnDemand) ABI() string { return d.abi }
 
 // errClosed answers calls after Close.
 var errClosed = errors.New("the strategy was closed")

@@ -149,6 +149,9 @@ var controllerTable = []struct {
 		on("update", apps, "statefulsets/finalizers"), on("create delete get patch update", core, "pods"),
 		on("create delete get list patch update watch", apps, "controllerrevisions"), on("create get list watch", core, "persistentvolumeclaims"),
 		on("delete update", core, "persistentvolumeclaims"), on("update", core, "pods/finalizers")}},
+	{name: "strategy-binding-controller", rules: []rbacv1.PolicyRule{on(read, pintleGroup, "strategies strategybindings"), on("patch", pintleGroup, "strategybindings/status")}},
+	{name: "strategy-controller", rules: []rbacv1.PolicyRule{
+		on(read, pintleGroup, "strategies strategybindings"), on("patch", pintleGroup, "strategies/status"), on(read, core, "configmaps")}},
 	{name: "storage-version-migrator-controller", silent: true, rules: []rbacv1.PolicyRule{
 		on("list patch", "*", "*"), on("get", "apiextensions.k8s.io", "customresourcedefinitions"),
 		on("patch", "apiextensions.k8s.io", "customresourcedefinitions/status"), on("update", "storagemigration.k8s.io", "storageversionmigrations/status")}},

@@ -32,6 +32,7 @@ const (
 	metrics       = "metrics.k8s.io"
 	networking    = "networking.k8s.io"
 	nodeGroup     = "node.k8s.io"
+	pintleGroup   = "pintle.io"
 	policy        = "policy"
 	resourceGroup = "resource.k8s.io"
 	storage       = "storage.k8s.io"
