@@ -32,7 +32,7 @@ func TestCases(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(release)
-	cluster, err := harness.NewCluster(binary, t.TempDir(), "up")
+	cluster, err := harness.NewCluster(binary, t.TempDir(), "up", "--dual-stack")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestCases(t *testing.T) {
 	}
 	runner, err := suite.NewRunner(suite.Options{
 		Kubeconfig: cluster.Kubeconfig, Kubectl: kubectl, Image: fixtures.BusyboxImage,
-		Features: []suite.Feature{suite.Containers, suite.Decisions, suite.Policies, suite.Ingress},
+		Features: []suite.Feature{suite.Containers, suite.Decisions, suite.Policies, suite.Ingress, suite.DualStack},
 	})
 	if err != nil {
 		t.Fatal(err)

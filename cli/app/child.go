@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -17,7 +16,8 @@ import (
 	"github.com/pintle-io/pintle/runtime/policy"
 )
 
-// NodeProcess is a node that the cluster's process runs as a child.
+// NodeProcess is a node that the cluster's process runs as a child. IP may be two
+// addresses, divided by a comma.
 type NodeProcess struct {
 	Name, IP, Netns, DataDir string
 }
@@ -25,11 +25,10 @@ type NodeProcess struct {
 // RunNodeProcess runs the node until ctx ends, with the credentials that the
 // parent wrote. It is called inside the node's network namespace.
 func RunNodeProcess(ctx context.Context, p NodeProcess, log *slog.Logger) error {
-	ip, err := netip.ParseAddr(p.IP)
-	if err != nil {
+	spec := nodeSpec{Name: p.Name, Netns: p.Netns, DataDir: p.DataDir}
+	if err := spec.setIPs(p.IP); err != nil {
 		return fmt.Errorf("--ip: %w", err)
 	}
-	spec := nodeSpec{Name: p.Name, IP: ip, Netns: p.Netns, DataDir: p.DataDir}
 	cfg, err := clientcmd.BuildConfigFromFlags("", nodeKubeconfig(spec))
 	if err != nil {
 		return err

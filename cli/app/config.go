@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 
 	"github.com/pintle-io/pintle/engine/controllers/serviceloadbalancer"
+	"github.com/pintle-io/pintle/runtime/network"
 )
 
 // Version is what `pintle --version` prints.
@@ -33,6 +35,8 @@ type Config struct {
 	DataDir    string
 	Listen     string
 	Kubeconfig string // empty: in the data directory
+	// DualStack gives nodes, pods and Services that want them IPv6 addresses too.
+	DualStack bool
 	// Nodes run containers; FakeNodes only report that they do.
 	Nodes     int
 	FakeNodes int
@@ -119,10 +123,32 @@ func DefaultDataDir() string {
 	return filepath.Join(os.TempDir(), "pintle")
 }
 
+// podCIDRs are the ranges of pods, of IPv4 first.
+func podCIDRs(dual bool) []netip.Prefix {
+	out := []netip.Prefix{netip.MustParsePrefix(PodCIDR)}
+	if dual {
+		out = append(out, network.DefaultClusterCIDR6)
+	}
+	return out
+}
+
+// serviceCIDRs are the ranges of Services, of IPv4 first.
+func serviceCIDRs(dual bool) []string {
+	out := []string{ServiceCIDR}
+	if dual {
+		out = append(out, network.DefaultServiceCIDR6.String())
+	}
+	return out
+}
+
 // The layout of a data directory.
 func storeDir(data string) string      { return filepath.Join(data, "store") }
 func pkiDir(data string) string        { return filepath.Join(data, "pki") }
 func wasmCacheDir(data string) string  { return filepath.Join(data, "cache", "wasm") }
+func strategiesDir(data string) string { return filepath.Join(data, "strategies") }
+func keptStrategiesDir(data string) string {
+	return filepath.Join(data, "cache", "strategies")
+}
 func nodesDir(data string) string      { return filepath.Join(data, "nodes") }
 func topologyDir(data string) string   { return filepath.Join(data, "topology") }
 func containerdDir(data string) string { return filepath.Join(data, "containerd") }

@@ -1,8 +1,6 @@
 package app
 
 import (
-	"net/netip"
-
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
 
@@ -27,7 +25,7 @@ func (c *controlPlane) newControllers(events *reconcile.Events, router *strategy
 	if err != nil {
 		return nil, err
 	}
-	env := reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers"), Lead: c.leader.Lead}
+	env := c.reconcileEnv(events)
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery()))
 	metrics, err := autoscaling.NewSource(env.WriterFor(autoscaling.Name).RESTConfig(), mapper)
 	if err != nil {
@@ -35,7 +33,7 @@ func (c *controlPlane) newControllers(events *reconcile.Events, router *strategy
 	}
 	all, err := controllers.All(controllers.Deps{
 		Env: env, Rollouts: deployment.Strategies{Router: router, Decisions: decisions, Metrics: metrics},
-		RootCA: c.pki.CA(), Signer: c.pki, ClusterCIDR: netip.MustParsePrefix(PodCIDR),
+		RootCA: c.pki.CA(), Signer: c.pki, ClusterCIDRs: podCIDRs(c.cfg.DualStack),
 		Tokens: tokens, Mapper: mapper, LoadBalancers: pool,
 	})
 	if err != nil {
@@ -46,4 +44,9 @@ func (c *controlPlane) newControllers(events *reconcile.Events, router *strategy
 		return nil, err
 	}
 	return append(all, scaler), nil
+}
+
+// reconcileEnv is what every controller is built from.
+func (c *controlPlane) reconcileEnv(events *reconcile.Events) reconcile.Env {
+	return reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers"), Lead: c.leader.Lead}
 }

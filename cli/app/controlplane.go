@@ -10,10 +10,13 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -35,6 +38,7 @@ import (
 	"github.com/pintle-io/pintle/runtime/dns"
 	"github.com/pintle-io/pintle/runtime/metricsapi"
 	"github.com/pintle-io/pintle/store"
+	"github.com/pintle-io/pintle/wasm/host"
 )
 
 const serviceAccountIssuer = "https://kubernetes.default.svc." + ClusterDomain
@@ -64,12 +68,20 @@ type controlPlane struct {
 	loadPolicies func(context.Context) error
 	// done is closed by close.
 	done chan struct{}
+	// stored lists custom resources without the API.
+	stored func(ctx context.Context, gr schema.GroupResource) ([]*unstructured.Unstructured, error)
+	// strategiesSettled is closed once decisions may begin.
+	strategiesSettled chan struct{}
+	// placing and answering are the Wasm runtimes, started when first asked for.
+	placing, answering func() (*host.Runtime, error)
 }
 
 // newControlPlane opens the store and wires the API. What it opened is closed by
 // close, also after an error.
 func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort, log *slog.Logger) (*controlPlane, error) {
-	c := &controlPlane{cfg: cfg, log: log, listener: listener, endpoint: endpoint, done: make(chan struct{})}
+	c := &controlPlane{cfg: cfg, log: log, listener: listener, endpoint: endpoint, done: make(chan struct{}), strategiesSettled: make(chan struct{})}
+	c.placing = sync.OnceValues(func() (*host.Runtime, error) { return c.wasmRuntime(context.Background(), 0) })
+	c.answering = sync.OnceValues(func() (*host.Runtime, error) { return c.wasmRuntime(context.Background(), host.JSONMemoryPages) })
 	var err error
 	if c.pki, err = openPKI(cfg, endpoint); err != nil {
 		return c, err
@@ -79,7 +91,7 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 	}
 	reg, err := registry.New(registry.Config{
 		Table: served.Table(), Scheme: served.Scheme(), Codecs: served.Codecs(),
-		Store: c.store, ServiceCIDRs: []string{ServiceCIDR},
+		Store: c.store, ServiceCIDRs: serviceCIDRs(cfg.DualStack),
 	})
 	if err != nil {
 		return c, err
@@ -90,6 +102,7 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 	if c.dns, err = newDNS(c.client.Informers(), endpoint.Addr(), log); err != nil {
 		return c, err
 	}
+	c.stored = reg.StoredCustomResources
 	return c, c.wireAPI(reg)
 }
 
@@ -135,7 +148,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		return err
 	}
 	c.loadPolicies = func(ctx context.Context) error {
-		return rego.LoadStored(ctx, reg.StoredCustomResources, c.log.With("part", "policies"))
+		return rego.LoadStored(ctx, c.stored, c.log.With("part", "policies"))
 	}
 	self, err := url.Parse(c.url())
 	if err != nil {

@@ -26,7 +26,7 @@ import (
 type AgentConfig struct {
 	DataDir, Server, Token string
 	// NodeName defaults to the machine's name; NodeIP to the address from which
-	// the server is reached.
+	// the server is reached. It may be two addresses, divided by a comma.
 	NodeName, NodeIP string
 }
 
@@ -39,8 +39,8 @@ func (c AgentConfig) Validate() error {
 		return fmt.Errorf("--server %q: want https://ADDR:PORT", c.Server)
 	}
 	if c.NodeIP != "" {
-		if _, err := netip.ParseAddr(c.NodeIP); err != nil {
-			return fmt.Errorf("--node-ip %q: not an IP address", c.NodeIP)
+		if err := new(nodeSpec).setIPs(c.NodeIP); err != nil {
+			return fmt.Errorf("--node-ip %q: not an IP address, or one of IPv4 and one of IPv6: %w", c.NodeIP, err)
 		}
 	}
 	return nil
@@ -103,8 +103,7 @@ func RunAgent(ctx context.Context, cfg AgentConfig, log *slog.Logger) error {
 func agentSpec(ctx context.Context, cfg AgentConfig) (nodeSpec, error) {
 	spec := nodeSpec{Name: cfg.NodeName, DataDir: cfg.DataDir}
 	if cfg.NodeIP != "" {
-		spec.IP = netip.MustParseAddr(cfg.NodeIP)
-		return spec, nil
+		return spec, spec.setIPs(cfg.NodeIP)
 	}
 	u, err := url.Parse(cfg.Server)
 	if err != nil {

@@ -29,9 +29,12 @@ const nodeCertificateLife = 365 * 24 * time.Hour
 // nodeName is the name of the node with this index, counted from 1 for people.
 func nodeName(index int) string { return "node-" + strconv.Itoa(index+1) }
 
-func topology(data string) *network.Topology {
+func topology(data string) *network.Topology { return topologyOf(data, false) }
+
+// topologyOf is topology with IPv6 addresses too, if dual.
+func topologyOf(data string, dual bool) *network.Topology {
 	return network.NewTopology(network.TopologyConfig{
-		DataDir: topologyDir(data), ClusterCIDR: netip.MustParsePrefix(PodCIDR), ServiceCIDR: netip.MustParsePrefix(ServiceCIDR),
+		DataDir: topologyDir(data), DualStack: dual, ClusterCIDR: netip.MustParsePrefix(PodCIDR), ServiceCIDR: netip.MustParsePrefix(ServiceCIDR),
 	})
 }
 
@@ -84,7 +87,7 @@ func nodesLeft(data string) bool {
 // runNodes runs the cluster's nodes on this machine until ctx ends: the first in
 // this process, each other in a process of its own inside its network namespace.
 func (c *controlPlane) runNodes(ctx context.Context) error {
-	top := topology(c.cfg.DataDir)
+	top := topologyOf(c.cfg.DataDir, c.cfg.DualStack)
 	if err := top.Up(ctx); err != nil {
 		return fmt.Errorf("make the node network: %w", err)
 	}
@@ -99,7 +102,7 @@ func (c *controlPlane) runNodes(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("make the place of %s: %w", nodeName(i), err)
 		}
-		spec := nodeSpec{Name: place.Name, IP: place.IP, Netns: place.NetnsPath, DataDir: c.cfg.DataDir}
+		spec := nodeSpec{Name: place.Name, IP: place.IP, IP6: place.IP6, Netns: place.NetnsPath, DataDir: c.cfg.DataDir}
 		if i > 0 {
 			group.Go(func() error { return c.superviseNode(ctx, spec) })
 			continue
@@ -126,7 +129,7 @@ func (c *controlPlane) superviseNode(ctx context.Context, s nodeSpec) error {
 		if !awaitSwitch(ctx, s, true) {
 			return nil
 		}
-		cmd := exec.Command(self, "run-node", "--data", s.DataDir, "--name", s.Name, "--ip", s.IP.String(), "--netns", s.Netns)
+		cmd := exec.Command(self, "run-node", "--data", s.DataDir, "--name", s.Name, "--ip", strings.Join(s.ips(), ","), "--netns", s.Netns)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		stdin, err := cmd.StdinPipe()
 		if err != nil {

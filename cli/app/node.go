@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,8 @@ const (
 type nodeSpec struct {
 	Name string
 	IP   netip.Addr
+	// IP6 is valid on a cluster of two families.
+	IP6 netip.Addr
 	// Netns is the path of the node's network namespace; empty for the machine's.
 	Netns string
 	// DataDir is the cluster's (or the agent's) directory on this machine.
@@ -46,6 +49,35 @@ type nodeSpec struct {
 }
 
 func (s nodeSpec) dir() string { return filepath.Join(nodesDir(s.DataDir), s.Name) }
+
+// ips are the node's addresses, the primary one first.
+func (s nodeSpec) ips() []string {
+	if s.dual() {
+		return []string{s.IP.String(), s.IP6.String()}
+	}
+	return []string{s.IP.String()}
+}
+
+func (s nodeSpec) dual() bool { return s.IP6.IsValid() }
+
+// setIPs reads ips, divided by commas.
+func (s *nodeSpec) setIPs(text string) error {
+	first, second, two := strings.Cut(text, ",")
+	var err error
+	if s.IP, err = netip.ParseAddr(first); err != nil {
+		return err
+	}
+	if two {
+		if s.IP6, err = netip.ParseAddr(second); err != nil {
+			return err
+		}
+		if !s.IP.Is4() || !s.IP6.Is6() {
+			return fmt.Errorf("%q: want an IPv4 address and then an IPv6 address", text)
+		}
+	}
+	return nil
+}
+
 func (s nodeSpec) networkConfig(log *slog.Logger) network.Config {
 	return network.Config{
 		DataDir: filepath.Join(s.dir(), "network"), ClusterCIDR: netip.MustParsePrefix(PodCIDR), Logger: log,
@@ -83,11 +115,11 @@ func openRuntime(ctx context.Context, s nodeSpec, log *slog.Logger) (*containerd
 
 func newAgent(s nodeSpec, api nodeAPI, runtime *containerd.Runtime, pods *network.Network, log *slog.Logger, more func(*agent.Config)) (*agent.Agent, error) {
 	cfg := agent.Config{
-		NodeName: s.Name, NodeIPs: []string{s.IP.String()},
+		NodeName: s.Name, NodeIPs: s.ips(),
 		Client: api.client, Runtime: runtime, Network: pods,
 		DataDir: filepath.Join(s.dir(), "agent"), HostNetNS: s.Netns, CgroupParent: cgroupParent + "/" + s.Name,
 		ClusterDNS: []string{ClusterDNSIP}, ClusterDomain: ClusterDomain,
-		PodCIDR: pods.SetPodCIDR, ClientCA: api.ca, Logger: log,
+		PodCIDRs: pods.SetPodCIDRs, ClientCA: api.ca, Logger: log,
 	}
 	more(&cfg)
 	return agent.New(cfg)
@@ -118,13 +150,13 @@ func runNode(ctx context.Context, s nodeSpec, api nodeAPI, log *slog.Logger) err
 		return err
 	}
 	services, err := proxy.New(proxy.Config{
-		NodeName: s.Name, ClusterCIDRs: []netip.Prefix{netip.MustParsePrefix(PodCIDR)},
+		NodeName: s.Name, ClusterCIDRs: podCIDRs(s.dual()),
 		Services: api.informers.Core().V1().Services(), EndpointSlices: api.informers.Discovery().V1().EndpointSlices(), Logger: log,
 	})
 	if err != nil {
 		return fmt.Errorf("node %s: %w", s.Name, err)
 	}
-	policies, err := policy.New(s.Name, api.informers, false, log)
+	policies, err := policy.New(s.Name, api.informers, s.dual(), log)
 	if err != nil {
 		return fmt.Errorf("node %s: %w", s.Name, err)
 	}

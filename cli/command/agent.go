@@ -17,7 +17,7 @@ func agentCommand() *cli.Command {
 			&cli.StringFlag{Name: "server", Usage: "the API server's `URL`", Required: true},
 			&cli.StringFlag{Name: "token", Usage: "the `TOKEN` that `pintle token` printed; needed the first time", EnvVars: []string{"PINTLE_TOKEN"}},
 			&cli.StringFlag{Name: "node-name", Usage: "the node's `NAME` (default: the machine's)"},
-			&cli.StringFlag{Name: "node-ip", Usage: "the node's `ADDRESS` (default: the one the server is reached from)"},
+			&cli.StringFlag{Name: "node-ip", Usage: "the node's `ADDRESS`, or one of IPv4 and one of IPv6 with a comma between (default: the one the server is reached from)"},
 			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
 		},
 		Action: func(c *cli.Context) error {

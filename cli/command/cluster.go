@@ -25,6 +25,7 @@ func clusterFlags() []cli.Flag {
 		&cli.IntFlag{Name: "fake-nodes", Usage: "add `N` nodes that only report pods as running"},
 		&cli.StringFlag{Name: "scheduler-module", Usage: "schedule with the WebAssembly module in `FILE` instead of the built-in one"},
 		&cli.StringFlag{Name: "load-balancer-pool", Usage: "give Services of type LoadBalancer addresses of `RANGES` (10.9.0.0/24, 10.9.1.5-10.9.1.9)"},
+		&cli.BoolFlag{Name: "dual-stack", Usage: "give nodes and pods IPv6 addresses too, and Services that want them"},
 		&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
 	}, append(storeFlags(), securityFlags()...)...)
 }
@@ -38,7 +39,7 @@ func clusterConfig(c *cli.Context) (app.Config, error) {
 		return app.Config{}, err
 	}
 	cfg := app.Config{
-		DataDir: data, Listen: c.String("listen"), FakeNodes: c.Int("fake-nodes"),
+		DataDir: data, Listen: c.String("listen"), FakeNodes: c.Int("fake-nodes"), DualStack: c.Bool("dual-stack"),
 		SchedulerModule: c.String("scheduler-module"), Security: securityConfig(c), LoadBalancerPool: c.String("load-balancer-pool"),
 	}
 	if cfg.Store, err = storeConfig(c); err != nil {

@@ -113,6 +113,13 @@ func clusterFeatures(ctx context.Context, kubeconfig, image string) ([]suite.Fea
 	}) {
 		features = append(features, suite.Ingress)
 	}
+	ranges, err := client.NetworkingV1().ServiceCIDRs().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list service ranges: %w", err)
+	}
+	if slices.ContainsFunc(ranges.Items, func(r networkingv1.ServiceCIDR) bool { return len(r.Spec.CIDRs) == 2 }) {
+		features = append(features, suite.DualStack)
+	}
 	return features, nil
 }
 

@@ -21,6 +21,8 @@ const (
 	// Ingress: Ingresses without a class are served, at addresses that can be reached
 	// from where the cases run.
 	Ingress Feature = "Ingress"
+	// DualStack: nodes, pods and Services may have addresses of both families.
+	DualStack Feature = "DualStack"
 )
 
 // Case is one promise about a cluster, and the code that holds it to it.

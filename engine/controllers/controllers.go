@@ -65,9 +65,9 @@ type Deps struct {
 	RootCA []byte
 	// Signer signs certificate requests; without it none is approved or signed.
 	Signer csr.Signer
-	// ClusterCIDR is the range that nodes' pod ranges are cut from; without it
-	// nodes are given none.
-	ClusterCIDR netip.Prefix
+	// ClusterCIDRs are the ranges that nodes' pod ranges are cut from, one per family;
+	// without any nodes are given none.
+	ClusterCIDRs []netip.Prefix
 	// Tokens makes the tokens of service accounts that are kept in Secrets; without
 	// it such Secrets stay empty.
 	Tokens accounttoken.Issuer
@@ -131,8 +131,8 @@ func All(d Deps) ([]*reconcile.Controller, error) {
 	if d.Signer != nil {
 		builders = append(builders, func() (*reconcile.Controller, error) { return csr.New(d.Env, d.Signer) })
 	}
-	if d.ClusterCIDR.IsValid() {
-		builders = append(builders, func() (*reconcile.Controller, error) { return nodeipam.New(d.Env, d.ClusterCIDR) })
+	if len(d.ClusterCIDRs) > 0 {
+		builders = append(builders, func() (*reconcile.Controller, error) { return nodeipam.New(d.Env, d.ClusterCIDRs) })
 	}
 	if d.Tokens != nil {
 		builders = append(builders, func() (*reconcile.Controller, error) { return accounttoken.New(d.Env, d.Tokens, d.RootCA) })

@@ -106,8 +106,8 @@ func newFixture(t *testing.T, rt container.Runtime, objs ...runtime.Object) *fix
 		NodeName: nodeName, NodeIPs: []string{"192.0.2.1"}, Client: f.client, Runtime: rt, Network: f.network,
 		DataDir: t.TempDir(), CgroupParent: "/pintle-agent-test", ClusterDNS: []string{"10.0.0.10"},
 		CrashBackoff: 200 * time.Millisecond, CrashBackoffMax: time.Second,
-		PodCIDR: func(netip.Prefix) error { return nil },
-		Logger:  slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		PodCIDRs: func([]netip.Prefix) error { return nil },
+		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	f.start()
 	t.Cleanup(func() {

@@ -65,9 +65,9 @@ type Config struct {
 	// KubeletVersion is reported in the node's status.
 	KubeletVersion string
 
-	// PodCIDR, if set, is told the node's pod address range when the API server
+	// PodCIDRs, if set, is told the node's pod address ranges when the API server
 	// has assigned one.
-	PodCIDR func(netip.Prefix) error
+	PodCIDRs func([]netip.Prefix) error
 
 	// Listener serves the kubelet API; nil serves none.
 	Listener net.Listener

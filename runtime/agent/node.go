@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,15 +84,15 @@ func (a *Agent) node() *corev1.Node {
 func (a *Agent) nodeHandler() cache.ResourceEventHandler {
 	assign := func(obj any) {
 		n := obj.(*corev1.Node)
-		if a.cfg.PodCIDR == nil || n.Spec.PodCIDR == "" {
+		if a.cfg.PodCIDRs == nil || len(n.Spec.PodCIDRs) == 0 {
 			return
 		}
-		p, err := netip.ParsePrefix(n.Spec.PodCIDR)
+		cidrs, err := parsePrefixes(n.Spec.PodCIDRs)
 		if err == nil {
-			err = a.cfg.PodCIDR(p)
+			err = a.cfg.PodCIDRs(cidrs)
 		}
 		if err != nil {
-			a.log.Error("use the node's pod address range", "podCIDR", n.Spec.PodCIDR, "err", err)
+			a.log.Error("use the node's pod address ranges", "podCIDRs", n.Spec.PodCIDRs, "err", err)
 			return
 		}
 		a.wakeAll()
@@ -101,10 +102,21 @@ func (a *Agent) nodeHandler() cache.ResourceEventHandler {
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{AddFunc: assign, UpdateFunc: func(old, o any) {
-		if old.(*corev1.Node).Spec.PodCIDR != o.(*corev1.Node).Spec.PodCIDR {
+		if !slices.Equal(old.(*corev1.Node).Spec.PodCIDRs, o.(*corev1.Node).Spec.PodCIDRs) {
 			assign(o)
 		}
 	}}
+}
+
+func parsePrefixes(texts []string) (out []netip.Prefix, err error) {
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 // register creates the node, or gives an existing one its labels.
@@ -215,7 +227,7 @@ func (a *Agent) nodeProblem(ctx context.Context) string {
 	if _, err := a.cfg.Runtime.Version(ctx); err != nil {
 		return "container runtime is down: " + err.Error()
 	}
-	if a.cfg.PodCIDR != nil && a.nodeStore != nil {
+	if a.cfg.PodCIDRs != nil && a.nodeStore != nil {
 		if n := a.node(); n == nil || n.Spec.PodCIDR == "" {
 			return "container runtime network not ready: the node has no pod address range yet"
 		}

@@ -62,7 +62,7 @@ func newRealFixture(t *testing.T) *realFixture {
 	}
 	nw, err := network.New(network.Config{
 		DataDir: t.TempDir(), Bridge: "pintle-agt0", Table: "pintle-agent-test", Logger: log,
-		ClusterCIDR: netip.MustParsePrefix("10.213.0.0/16"), PodCIDR: netip.MustParsePrefix("10.213.7.0/24"),
+		ClusterCIDR: netip.MustParsePrefix("10.213.0.0/16"), PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.213.7.0/24")},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -218,7 +218,7 @@ func runDNS(t *testing.T, udp net.PacketConn, tcp net.Listener) {
 // addPod runs inside the node's namespace.
 func addPod(t *testing.T, index int, place network.NodePlace, netns string) error {
 	cidr, _ := network.NodePodCIDR(network.DefaultClusterCIDR, index)
-	n, err := network.New(network.Config{DataDir: filepath.Join(t.TempDir(), place.Name), PodCIDR: cidr})
+	n, err := network.New(network.Config{DataDir: filepath.Join(t.TempDir(), place.Name), PodCIDRs: []netip.Prefix{cidr}})
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const podInterface = "eth0"
 // bridgeSettings decide the built-in conflist.
 type bridgeSettings struct {
 	bridge  string
-	podCIDR netip.Prefix
+	cidrs   []netip.Prefix
 	ipamDir string
 	mtu     int
 }
@@ -33,6 +33,12 @@ type bridgeSettings struct {
 // distributions do both with iptables, this package with nftables.
 func bridgeConflist(s bridgeSettings) ([]byte, error) {
 	type object = map[string]any
+	var ranges [][]object
+	var routes []object
+	for _, cidr := range s.cidrs {
+		ranges = append(ranges, []object{{"subnet": cidr.String()}})
+		routes = append(routes, object{"dst": familyOf(cidr.Addr()).everything})
+	}
 	return json.MarshalIndent(object{
 		"cniVersion": "1.0.0",
 		"name":       networkName,
@@ -46,8 +52,8 @@ func bridgeConflist(s bridgeSettings) ([]byte, error) {
 			"ipam": object{
 				"type":    "host-local",
 				"dataDir": s.ipamDir,
-				"ranges":  [][]object{{{"subnet": s.podCIDR.String()}}},
-				"routes":  []object{{"dst": "0.0.0.0/0"}},
+				"ranges":  ranges,
+				"routes":  routes,
 			},
 		}},
 	}, "", "  ")

@@ -26,6 +26,13 @@ var DefaultClusterCIDR = netip.MustParsePrefix("10.244.0.0/16")
 // DefaultServiceCIDR is the range of Service cluster addresses.
 var DefaultServiceCIDR = netip.MustParsePrefix("10.96.0.0/16")
 
+// The same ranges of a cluster whose pods have IPv6 addresses too.
+var (
+	DefaultNodeSubnet6  = netip.MustParsePrefix("fd00:10:200::/64")
+	DefaultClusterCIDR6 = netip.MustParsePrefix("fd00:10:244::/48")
+	DefaultServiceCIDR6 = netip.MustParsePrefix("fd00:10:96::/112")
+)
+
 // maxLinkName is the kernel's limit for an interface name.
 const maxLinkName = 15
 
@@ -33,13 +40,16 @@ const maxLinkName = 15
 type Config struct {
 	// DataDir is a folder of this node alone; created when missing.
 	DataDir string
-	// PodCIDR is this node's share of ClusterCIDR. It may be left empty and set
-	// later with SetPodCIDR; until then Setup answers ErrNoPodCIDR.
-	PodCIDR netip.Prefix
-	// ClusterCIDR holds every pod address; traffic inside it is never masqueraded.
-	ClusterCIDR netip.Prefix
-	// NodeSubnet holds the nodes of this machine; not masqueraded either.
-	NodeSubnet netip.Prefix
+	// PodCIDRs are this node's shares of the cluster's ranges: of IPv4, then, if pods
+	// have such addresses too, of IPv6. They may be left empty and set later with
+	// SetPodCIDRs; until then Setup answers ErrNoPodCIDR.
+	PodCIDRs []netip.Prefix
+	// ClusterCIDR and ClusterCIDR6 hold every pod address; traffic inside them is
+	// never masqueraded.
+	ClusterCIDR, ClusterCIDR6 netip.Prefix
+	// NodeSubnet and NodeSubnet6 hold the nodes of this machine; not masqueraded
+	// either.
+	NodeSubnet, NodeSubnet6 netip.Prefix
 	// Bridge is the pod bridge's name inside the node's namespace.
 	Bridge string
 	// Table is the name of the nftables table that this package owns.
@@ -69,6 +79,12 @@ func (c Config) withDefaults() Config {
 	if !c.NodeSubnet.IsValid() {
 		c.NodeSubnet = DefaultNodeSubnet
 	}
+	if !c.ClusterCIDR6.IsValid() {
+		c.ClusterCIDR6 = DefaultClusterCIDR6
+	}
+	if !c.NodeSubnet6.IsValid() {
+		c.NodeSubnet6 = DefaultNodeSubnet6
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -84,19 +100,27 @@ func (c Config) Validate() error {
 	if len(c.Bridge) > maxLinkName {
 		errs = append(errs, fmt.Errorf("bridge name %q: at most %d characters", c.Bridge, maxLinkName))
 	}
-	if c.PodCIDR.IsValid() {
-		errs = append(errs, checkPodCIDR(c.PodCIDR, c.ClusterCIDR))
+	if len(c.PodCIDRs) > 0 {
+		errs = append(errs, c.checkPodCIDRs(c.PodCIDRs))
 	}
 	return errors.Join(errs...)
 }
 
+// checkPodCIDRs refuses anything but a range of IPv4, and perhaps one of IPv6.
+func (c Config) checkPodCIDRs(cidrs []netip.Prefix) error {
+	if len(cidrs) == 0 || len(cidrs) > 2 || !cidrs[0].Addr().Is4() {
+		return fmt.Errorf("pod ranges %v: want one of IPv4, and perhaps one of IPv6 after it", cidrs)
+	}
+	if err := checkPodCIDR(cidrs[0], c.ClusterCIDR); err != nil || len(cidrs) == 1 {
+		return err
+	}
+	return checkPodCIDR(cidrs[1], c.ClusterCIDR6)
+}
+
 // checkPodCIDR refuses ranges that host-local could not hand addresses out of.
 func checkPodCIDR(pod, cluster netip.Prefix) error {
-	if !pod.Addr().Is4() {
-		return fmt.Errorf("pod range %s: only IPv4 is supported so far", pod)
-	}
-	if pod.Bits() > 29 {
-		return fmt.Errorf("pod range %s: too small, /29 at least", pod)
+	if pod.Addr().BitLen()-pod.Bits() < 3 {
+		return fmt.Errorf("pod range %s: too small, /29 (IPv6: /125) at least", pod)
 	}
 	if !cluster.Overlaps(pod) || pod.Bits() < cluster.Bits() {
 		return fmt.Errorf("pod range %s is not inside the cluster's range %s", pod, cluster)

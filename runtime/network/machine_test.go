@@ -62,7 +62,7 @@ func newNetns(t *testing.T, name string) string {
 func newNetwork(t *testing.T, dir string, index int) *Network {
 	t.Helper()
 	cidr, _ := NodePodCIDR(DefaultClusterCIDR, index)
-	n, err := New(Config{DataDir: dir, PodCIDR: cidr})
+	n, err := New(Config{DataDir: dir, PodCIDRs: []netip.Prefix{cidr}})
 	must(t, err)
 	t.Cleanup(func() { _ = n.Down(context.WithoutCancel(t.Context())) })
 	return n

@@ -60,7 +60,7 @@ func TestNodePodCIDR(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	base := Config{DataDir: "/data", PodCIDR: netip.MustParsePrefix("10.244.1.0/24")}
+	base := Config{DataDir: "/data", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}}
 	for name, tc := range map[string]struct {
 		change func(*Config)
 		want   string
@@ -68,10 +68,12 @@ func TestValidate(t *testing.T) {
 		"fine":           {func(*Config) {}, ""},
 		"relative data":  {func(c *Config) { c.DataDir = "data" }, "absolute"},
 		"long bridge":    {func(c *Config) { c.Bridge = "a-name-of-16-chr" }, "15"},
-		"outside":        {func(c *Config) { c.PodCIDR = netip.MustParsePrefix("10.9.0.0/24") }, "not inside"},
-		"too wide":       {func(c *Config) { c.PodCIDR = netip.MustParsePrefix("10.0.0.0/8") }, "not inside"},
-		"too small":      {func(c *Config) { c.PodCIDR = netip.MustParsePrefix("10.244.1.0/30") }, "too small"},
-		"other protocol": {func(c *Config) { c.PodCIDR = netip.MustParsePrefix("fd00::/64") }, "IPv4"},
+		"outside":        {func(c *Config) { c.PodCIDRs = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24")} }, "not inside"},
+		"too wide":       {func(c *Config) { c.PodCIDRs = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, "not inside"},
+		"too small":      {func(c *Config) { c.PodCIDRs = []netip.Prefix{netip.MustParsePrefix("10.244.1.0/30")} }, "too small"},
+		"other protocol": {func(c *Config) { c.PodCIDRs = []netip.Prefix{netip.MustParsePrefix("fd00::/64")} }, "IPv4"},
+		"two families":   {func(c *Config) { c.PodCIDRs = append(c.PodCIDRs[:1:1], netip.MustParsePrefix("fd00:10:244:1::/64")) }, ""},
+		"twice IPv4":     {func(c *Config) { c.PodCIDRs = append(c.PodCIDRs[:1:1], c.PodCIDRs[0]) }, "not inside"},
 	} {
 		cfg := base
 		tc.change(&cfg)
@@ -84,7 +86,7 @@ func TestValidate(t *testing.T) {
 
 func TestForwardElements(t *testing.T) {
 	rec := func(ip string, ports ...HostPort) []forward {
-		return hostForwards(record{IPs: []netip.Addr{netip.MustParseAddr(ip)}, Ports: ports})
+		return hostForwards(ipv4, record{IPs: []netip.Addr{netip.MustParseAddr(ip)}, Ports: ports})
 	}
 	var all []forward
 	all = append(all, rec("10.244.0.9", HostPort{HostPort: 80, ContainerPort: 8080, Protocol: "TCP"})...)
@@ -112,7 +114,7 @@ func TestForwardElements(t *testing.T) {
 func TestJoinPrefixes(t *testing.T) {
 	p := netip.MustParsePrefix
 	got := joinPrefixes([]netip.Prefix{p("10.244.0.0/16"), p("10.200.0.0/24"), p("10.244.3.0/24"), p("10.244.0.0/16")})
-	if want := "10.200.0.0/24, 10.244.0.0/16, 224.0.0.0/4"; got != want {
+	if want := "10.200.0.0/24, 10.244.0.0/16"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

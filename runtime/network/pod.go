@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,7 +52,7 @@ type Network struct {
 
 	mu struct {
 		sync.Mutex
-		podCIDR  netip.Prefix
+		podCIDRs []netip.Prefix // of IPv4, then of IPv6; empty until they are known
 		prepared bool
 		pods     map[string]record // by UID; without addresses: left unfinished
 	}
@@ -64,7 +65,7 @@ func New(cfg Config) (*Network, error) {
 		return nil, err
 	}
 	n := &Network{cfg: cfg}
-	n.mu.podCIDR = cfg.PodCIDR
+	n.mu.podCIDRs = cfg.PodCIDRs
 	records, err := loadRecords(n.recordDir())
 	if err != nil {
 		return nil, err
@@ -81,21 +82,21 @@ func New(cfg Config) (*Network, error) {
 func (n *Network) recordDir() string { return filepath.Join(n.cfg.DataDir, "pods") }
 func (n *Network) ipamDir() string   { return filepath.Join(n.cfg.DataDir, "ipam") }
 
-// SetPodCIDR gives the node its range, as soon as its Node object names it. A
-// range once used cannot be exchanged while pods hold addresses of it.
-func (n *Network) SetPodCIDR(cidr netip.Prefix) error {
-	if err := checkPodCIDR(cidr, n.cfg.ClusterCIDR); err != nil {
+// SetPodCIDRs gives the node its ranges, as soon as its Node object names them.
+// Ranges once used cannot be exchanged while pods hold addresses of them.
+func (n *Network) SetPodCIDRs(cidrs []netip.Prefix) error {
+	if err := n.cfg.checkPodCIDRs(cidrs); err != nil {
 		return err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.mu.podCIDR == cidr {
+	if slices.Equal(n.mu.podCIDRs, cidrs) {
 		return nil
 	}
-	if n.mu.podCIDR.IsValid() && len(n.mu.pods) > 0 {
-		return fmt.Errorf("pod range %s cannot become %s: %d pods still hold addresses", n.mu.podCIDR, cidr, len(n.mu.pods))
+	if len(n.mu.podCIDRs) > 0 && len(n.mu.pods) > 0 {
+		return fmt.Errorf("pod ranges %v cannot become %v: %d pods still hold addresses", n.mu.podCIDRs, cidrs, len(n.mu.pods))
 	}
-	n.mu.podCIDR = cidr
+	n.mu.podCIDRs = cidrs
 	n.mu.prepared = false
 	return nil
 }

@@ -25,22 +25,21 @@ func (n *Network) prepare(ctx context.Context) error {
 	if n.mu.prepared {
 		return nil
 	}
-	if !n.mu.podCIDR.IsValid() {
+	if len(n.mu.podCIDRs) == 0 {
 		return ErrNoPodCIDR
 	}
-	if err := enableForwarding(ctx); err != nil {
+	if err := enableForwarding(ctx, len(n.mu.podCIDRs) > 1); err != nil {
 		return err
 	}
 	if !n.cni.custom() {
-		gateway := netip.PrefixFrom(nthAddr(n.mu.podCIDR, 1), n.mu.podCIDR.Bits())
-		if err := ensureBridge(n.cfg.Bridge, gateway, n.cfg.DataDir); err != nil {
+		if err := ensureBridge(n.cfg.Bridge, gateways(n.mu.podCIDRs), n.cfg.DataDir); err != nil {
 			return err
 		}
 		if err := admitBridge(ctx, n.cfg.Bridge); err != nil {
 			return err
 		}
 	}
-	if err := applyTable(ctx, n.cfg.Table, n.rulesLocked()); err != nil {
+	if err := n.applyRulesLocked(ctx); err != nil {
 		return fmt.Errorf("set up masquerade and host ports: %w", err)
 	}
 	n.mu.prepared = true
@@ -51,14 +50,14 @@ func (n *Network) prepare(ctx context.Context) error {
 // range it still names the network whose leases are to be released.
 func (n *Network) conflist() []byte {
 	n.mu.Lock()
-	cidr := n.mu.podCIDR
+	cidrs := n.mu.podCIDRs
 	n.mu.Unlock()
-	if !cidr.IsValid() {
-		cidr = n.cfg.ClusterCIDR
+	if len(cidrs) == 0 {
+		cidrs = []netip.Prefix{n.cfg.ClusterCIDR}
 	}
 	list, err := bridgeConflist(bridgeSettings{
 		bridge:  n.cfg.Bridge,
-		podCIDR: cidr,
+		cidrs:   cidrs,
 		ipamDir: n.ipamDir(),
 		mtu:     uplinkMTU(),
 	})
@@ -72,36 +71,42 @@ func (n *Network) conflist() []byte {
 func (n *Network) syncRules(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.mu.podCIDR.IsValid() {
-		return nil
-	}
-	if err := applyTable(ctx, n.cfg.Table, n.rulesLocked()); err != nil {
+	if err := n.applyRulesLocked(ctx); err != nil {
 		return fmt.Errorf("forward host ports: %w", err)
 	}
 	return nil
 }
 
-// rulesLocked collects the table's input; n.mu is held.
-func (n *Network) rulesLocked() tableSpec {
-	in := podRules{
-		bridge:  n.cfg.Bridge,
-		podCIDR: n.mu.podCIDR,
-		inside:  []netip.Prefix{n.cfg.ClusterCIDR, n.cfg.NodeSubnet},
-	}
-	if !n.cni.custom() {
-		for _, rec := range n.mu.pods {
-			in.forwards = append(in.forwards, hostForwards(rec)...)
+// applyRulesLocked writes the table of each family that pods have; n.mu is held.
+func (n *Network) applyRulesLocked(ctx context.Context) error {
+	for _, cidr := range n.mu.podCIDRs {
+		in := podRules{family: familyOf(cidr.Addr()), bridge: n.cfg.Bridge, podCIDR: cidr, inside: []netip.Prefix{n.cfg.ClusterCIDR, n.cfg.NodeSubnet}}
+		if cidr.Addr().Is6() {
+			in.inside = []netip.Prefix{n.cfg.ClusterCIDR6, n.cfg.NodeSubnet6}
+		}
+		if !n.cni.custom() {
+			for _, rec := range n.mu.pods {
+				in.forwards = append(in.forwards, hostForwards(in.family, rec)...)
+			}
+		}
+		if err := applyTable(ctx, n.cfg.Table, podTable(in)); err != nil {
+			return err
 		}
 	}
-	return podTable(in)
+	return nil
 }
 
 // enableForwarding lets the kernel route for pods and lets Service rules see
 // traffic between pods of one bridge. Forwarding stays on after `down`: others
-// (Docker, a VPN) may have come to rely on it.
-func enableForwarding(ctx context.Context) error {
+// (Docker, a VPN) may have come to rely on it. With six, also for IPv6.
+func enableForwarding(ctx context.Context, six bool) error {
 	if err := setSysctl("net/ipv4/ip_forward", "1"); err != nil {
 		return err
+	}
+	if six {
+		if err := setSysctl("net/ipv6/conf/all/forwarding", "1"); err != nil {
+			return fmt.Errorf("pods cannot have IPv6 addresses here: %w", err)
+		}
 	}
 	const bridgeCalls = "net/bridge/bridge-nf-call-iptables"
 	if !exists(filepath.Join("/proc/sys", bridgeCalls)) {
@@ -109,6 +114,9 @@ func enableForwarding(ctx context.Context) error {
 		_ = exec.CommandContext(ctx, "modprobe", "br_netfilter").Run()
 	}
 	err := setSysctl(bridgeCalls, "1")
+	if six && err == nil {
+		err = setSysctl("net/bridge/bridge-nf-call-ip6tables", "1")
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		return errors.New("the kernel module br_netfilter is missing: without it Services do not work between pods of one node; load it with `modprobe br_netfilter`")
 	}
@@ -131,9 +139,17 @@ func setSysctl(key, value string) error {
 	return nil
 }
 
-// ensureBridge makes the bridge with its address, or checks that the one there
+// gateways are the bridge's own addresses: the first of each range.
+func gateways(cidrs []netip.Prefix) (out []netip.Prefix) {
+	for _, cidr := range cidrs {
+		out = append(out, netip.PrefixFrom(nthAddr(cidr, 1), cidr.Bits()))
+	}
+	return out
+}
+
+// ensureBridge makes the bridge with its addresses, or checks that the one there
 // is ours: the owner (a data folder) is kept as the link's alias.
-func ensureBridge(name string, addr netip.Prefix, owner string) error {
+func ensureBridge(name string, addrs []netip.Prefix, owner string) error {
 	alias := ownerAlias(owner)
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -145,8 +161,10 @@ func ensureBridge(name string, addr netip.Prefix, owner string) error {
 	if got := link.Attrs().Alias; got != alias {
 		return fmt.Errorf("bridge %s belongs to %q, not to %q: end the other cluster with `pintle down`, or choose another bridge name", name, got, alias)
 	}
-	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(addr)}); err != nil {
-		return fmt.Errorf("give bridge %s the address %s: %w", name, addr, err)
+	for _, addr := range addrs {
+		if err := addAddress(link, addr); err != nil {
+			return fmt.Errorf("give bridge %s the address %s: %w", name, addr, err)
+		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring bridge %s up: %w", name, err)
@@ -154,6 +172,16 @@ func ensureBridge(name string, addr netip.Prefix, owner string) error {
 	// Replies to node ports and host ports reached over 127.0.0.1 come back here;
 	// podTable and nodeTable drop what pods send to 127.0.0.0/8 themselves.
 	return setSysctl("net/ipv4/conf/"+name+"/route_localnet", "1")
+}
+
+// addAddress gives the link an address that is good at once: that nobody else has it
+// follows from how it was chosen.
+func addAddress(link netlink.Link, addr netip.Prefix) error {
+	a := &netlink.Addr{IPNet: ipNet(addr)}
+	if addr.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	return netlink.AddrReplace(link, a)
 }
 
 // ownerAlias is how a link names its data folder; the kernel takes 255 bytes.

@@ -35,14 +35,14 @@ func PlanRoutes(self string, nodes []*corev1.Node) []Route {
 		if node.Name == self {
 			continue
 		}
-		via, ok := internalIP(node)
-		if !ok {
-			continue
-		}
+		ips := internalIPs(node)
 		for _, cidr := range podCIDRs(node) {
 			dst, err := netip.ParsePrefix(cidr)
-			if err == nil && dst.Addr().Is4() == via.Is4() {
-				out = append(out, Route{Dst: dst.Masked(), Via: via})
+			if err != nil {
+				continue
+			}
+			if via := slices.IndexFunc(ips, func(ip netip.Addr) bool { return ip.Is4() == dst.Addr().Is4() }); via >= 0 {
+				out = append(out, Route{Dst: dst.Masked(), Via: ips[via]})
 			}
 		}
 	}
@@ -62,16 +62,16 @@ func podCIDRs(node *corev1.Node) []string {
 	return nil
 }
 
-func internalIP(node *corev1.Node) (netip.Addr, bool) {
+func internalIPs(node *corev1.Node) (out []netip.Addr) {
 	for _, a := range node.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP {
 			continue
 		}
 		if ip, err := netip.ParseAddr(a.Address); err == nil {
-			return ip, true
+			out = append(out, ip)
 		}
 	}
-	return netip.Addr{}, false
+	return out
 }
 
 // RouteController keeps the routes of one node equal to the Node objects. It
@@ -94,9 +94,7 @@ func NewRouteController(self string, nodes coreinformers.NodeInformer, logger *s
 
 // routeRelevant keeps heartbeats from waking the controller.
 func routeRelevant(old, cur *corev1.Node) bool {
-	oldIP, _ := internalIP(old)
-	curIP, _ := internalIP(cur)
-	return oldIP != curIP || !slices.Equal(podCIDRs(old), podCIDRs(cur))
+	return !slices.Equal(internalIPs(old), internalIPs(cur)) || !slices.Equal(podCIDRs(old), podCIDRs(cur))
 }
 
 // Run keeps the routes until ctx ends; it leaves them, since pods run on.

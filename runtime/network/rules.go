@@ -15,6 +15,7 @@ import (
 // tableSpec is a whole nftables table as data: what a pure function decided and
 // applyTable writes in one transaction.
 type tableSpec struct {
+	family knftables.Family
 	maps   []knftables.Map
 	sets   []knftables.Set
 	chains []chainSpec
@@ -29,6 +30,28 @@ type chainSpec struct {
 	rules    []string
 }
 
+// family is what differs between IPv4 and IPv6.
+type family struct {
+	nft        knftables.Family
+	ip         string // the match keyword
+	addrType   string // the set element type
+	loopback   string // what must not come from a bridge; empty: the kernel sees to it
+	multicast  string
+	everything string
+}
+
+var (
+	ipv4 = family{knftables.IPv4Family, "ip", "ipv4_addr", "127.0.0.0/8", "224.0.0.0/4", "0.0.0.0/0"}
+	ipv6 = family{knftables.IPv6Family, "ip6", "ipv6_addr", "", "ff00::/8", "::/0"}
+)
+
+func familyOf(addr netip.Addr) family {
+	if addr.Is6() {
+		return ipv6
+	}
+	return ipv4
+}
+
 // forward is one host port with its way into a pod.
 type forward struct {
 	hostIP   string
@@ -38,28 +61,35 @@ type forward struct {
 	podPort  int32
 }
 
-// hostForwards are the pod's host ports that have an address to go to.
-func hostForwards(rec record) []forward {
+// hostForwards are the pod's host ports that have an address of the family to go to.
+// One on an address of the other family is not there.
+func hostForwards(f family, rec record) []forward {
+	at := slices.IndexFunc(rec.IPs, func(ip netip.Addr) bool { return familyOf(ip) == f })
+	if at < 0 {
+		return nil
+	}
 	var out []forward
 	for _, p := range rec.Ports {
-		if p.HostPort == 0 || len(rec.IPs) == 0 {
+		a, err := netip.ParseAddr(p.HostIP)
+		if p.HostPort == 0 || err == nil && !a.IsUnspecified() && familyOf(a) != f {
 			continue
 		}
 		hostIP := p.HostIP
-		if a, err := netip.ParseAddr(hostIP); err != nil || a.IsUnspecified() || !a.Is4() {
+		if err != nil || a.IsUnspecified() {
 			hostIP = ""
 		}
 		proto := strings.ToLower(p.Protocol)
 		if proto == "" {
 			proto = "tcp"
 		}
-		out = append(out, forward{hostIP: hostIP, protocol: proto, hostPort: p.HostPort, pod: rec.IPs[0], podPort: p.ContainerPort})
+		out = append(out, forward{hostIP: hostIP, protocol: proto, hostPort: p.HostPort, pod: rec.IPs[at], podPort: p.ContainerPort})
 	}
 	return out
 }
 
 // podRules is what the table of a node's pod network follows from.
 type podRules struct {
+	family   family
 	bridge   string
 	podCIDR  netip.Prefix
 	inside   []netip.Prefix // destinations that see the pod's own address
@@ -69,38 +99,56 @@ type podRules struct {
 // podTable decides the table of a node's pod network: egress masquerade, host
 // ports, and the guard that route_localnet on the bridge calls for.
 func podTable(in podRules) tableSpec {
-	const (
-		toPort   = "meta l4proto . th dport"
-		toIPPort = "ip daddr . meta l4proto . th dport"
-	)
+	ip, addr := in.family.ip, in.family.addrType
+	const toPort = "meta l4proto . th dport"
 	dnat := []string{
-		"meta l4proto { tcp, udp, sctp } dnat ip to " + toIPPort + " map @hostports-by-ip",
-		"fib daddr type local meta l4proto { tcp, udp, sctp } dnat ip to " + toPort + " map @hostports",
+		"meta l4proto { tcp, udp, sctp } dnat " + ip + " to " + ip + " daddr . " + toPort + " map @hostports-by-ip",
+		"fib daddr type local meta l4proto { tcp, udp, sctp } dnat " + ip + " to " + toPort + " map @hostports",
 	}
 	bridge := strconv.Quote(in.bridge)
 	t := tableSpec{
+		family: in.family.nft,
 		maps: []knftables.Map{
-			{Name: "hostports", Type: "inet_proto . inet_service : ipv4_addr . inet_service"},
-			{Name: "hostports-by-ip", Type: "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"},
+			{Name: "hostports", Type: "inet_proto . inet_service : " + addr + " . inet_service"},
+			{Name: "hostports-by-ip", Type: addr + " . inet_proto . inet_service : " + addr + " . inet_service"},
 		},
-		sets: []knftables.Set{{Name: "hairpin", Type: "ipv4_addr . ipv4_addr"}},
+		sets: []knftables.Set{{Name: "hairpin", Type: addr + " . " + addr}},
 		chains: []chainSpec{
-			{"guard", knftables.FilterType, knftables.PreroutingHook, knftables.RawPriority, []string{
-				"iifname " + bridge + " ip daddr 127.0.0.0/8 drop",
-				"iifname " + bridge + " ip saddr 127.0.0.0/8 drop",
-			}},
+			{"guard", knftables.FilterType, knftables.PreroutingHook, knftables.RawPriority, in.family.guard(bridge)},
 			{"host-ports-in", knftables.NATType, knftables.PreroutingHook, knftables.DNATPriority, dnat},
 			{"host-ports-out", knftables.NATType, knftables.OutputHook, "-100", dnat},
-			{"egress", knftables.NATType, knftables.PostroutingHook, knftables.SNATPriority, []string{
-				"ct status dnat ip saddr 127.0.0.0/8 oifname " + bridge + " masquerade fully-random",
-				"ct status dnat ip saddr . ip daddr @hairpin masquerade fully-random",
-				fmt.Sprintf("ip saddr %s ip daddr != { %s } oifname != %s masquerade fully-random",
-					in.podCIDR, joinPrefixes(append(in.inside, in.podCIDR)), bridge),
-			}},
+			{"egress", knftables.NATType, knftables.PostroutingHook, knftables.SNATPriority, append(in.family.answers(bridge),
+				fmt.Sprintf("ct status dnat %s saddr . %s daddr @hairpin masquerade fully-random", ip, ip),
+				in.family.egress(in.podCIDR, append(in.inside, in.podCIDR), bridge))},
 		},
 	}
 	t.elems = forwardElements(in.forwards)
 	return t
+}
+
+// guard drops what comes from a bridge for, or as, the machine's loopback.
+func (f family) guard(bridge string) []string {
+	if f.loopback == "" {
+		return nil
+	}
+	return []string{
+		fmt.Sprintf("iifname %s %s daddr %s drop", bridge, f.ip, f.loopback),
+		fmt.Sprintf("iifname %s %s saddr %s drop", bridge, f.ip, f.loopback),
+	}
+}
+
+// answers brings back what the machine asked from its loopback.
+func (f family) answers(bridge string) []string {
+	if f.loopback == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("ct status dnat %s saddr %s oifname %s masquerade fully-random", f.ip, f.loopback, bridge)}
+}
+
+// egress masquerades what leaves for anywhere but inside.
+func (f family) egress(from netip.Prefix, inside []netip.Prefix, bridge string) string {
+	return fmt.Sprintf("%s saddr %s %s daddr != { %s } oifname != %s masquerade fully-random",
+		f.ip, from, f.ip, joinPrefixes(append(inside, netip.MustParsePrefix(f.multicast))), bridge)
 }
 
 // forwardElements are the host ports as map elements; when two pods claim the
@@ -137,26 +185,18 @@ func forwardElements(forwards []forward) []knftables.Element {
 // out, and that nobody outside reaches the gateway address (the API server and
 // DNS listen there for pods only).
 func nodeTable(bridge string, subnet, cluster netip.Prefix, podBridge string) tableSpec {
-	b := strconv.Quote(bridge)
-	gateway := nthAddr(subnet, 1)
-	return tableSpec{chains: []chainSpec{
-		{"guard", knftables.FilterType, knftables.PreroutingHook, knftables.RawPriority, []string{
-			"iifname " + b + " ip daddr 127.0.0.0/8 drop",
-			"iifname " + b + " ip saddr 127.0.0.0/8 drop",
-			fmt.Sprintf("ip daddr %s iifname != { \"lo\", %s, %q } drop", gateway, b, podBridge),
-		}},
-		{"egress", knftables.NATType, knftables.PostroutingHook, knftables.SNATPriority, []string{
-			"ct status dnat ip saddr 127.0.0.0/8 oifname " + b + " masquerade fully-random",
-			fmt.Sprintf("ip saddr %s ip daddr != { %s } oifname != %s masquerade fully-random",
-				subnet, joinPrefixes([]netip.Prefix{subnet, cluster}), b),
-		}},
+	f, b := familyOf(subnet.Addr()), strconv.Quote(bridge)
+	return tableSpec{family: f.nft, chains: []chainSpec{
+		{"guard", knftables.FilterType, knftables.PreroutingHook, knftables.RawPriority, append(f.guard(b),
+			fmt.Sprintf("%s daddr %s iifname != { \"lo\", %s, %q } drop", f.ip, nthAddr(subnet, 1), b, podBridge))},
+		{"egress", knftables.NATType, knftables.PostroutingHook, knftables.SNATPriority, append(f.answers(b),
+			f.egress(subnet, []netip.Prefix{subnet, cluster}, b))},
 	}}
 }
 
-// joinPrefixes lists the prefixes for an anonymous set, multicast added, those
-// covered by others left out (nft refuses overlaps).
+// joinPrefixes lists the prefixes for an anonymous set, those covered by others left
+// out (nft refuses overlaps).
 func joinPrefixes(ps []netip.Prefix) string {
-	ps = append(slices.Clone(ps), netip.MustParsePrefix("224.0.0.0/4"))
 	var out []string
 	for i, p := range ps {
 		covered := false
@@ -176,7 +216,7 @@ func joinPrefixes(ps []netip.Prefix) string {
 // applyTable replaces the whole table in one transaction; connections already
 // translated are not disturbed.
 func applyTable(ctx context.Context, name string, spec tableSpec) error {
-	nft, err := knftables.New(knftables.IPv4Family, name)
+	nft, err := knftables.New(spec.family, name)
 	if err != nil {
 		return err
 	}
@@ -202,14 +242,19 @@ func applyTable(ctx context.Context, name string, spec tableSpec) error {
 	return nft.Run(ctx, tx)
 }
 
-// deleteTable removes the table; no error when it is not there.
+// deleteTable removes the table of either family; no error when it is not there.
 func deleteTable(ctx context.Context, name string) error {
-	nft, err := knftables.New(knftables.IPv4Family, name)
-	if err != nil {
-		return err
+	for _, f := range []family{ipv4, ipv6} {
+		nft, err := knftables.New(f.nft, name)
+		if err != nil {
+			return err
+		}
+		tx := nft.NewTransaction()
+		tx.Add(&knftables.Table{})
+		tx.Delete(&knftables.Table{})
+		if err := nft.Run(ctx, tx); err != nil {
+			return err
+		}
 	}
-	tx := nft.NewTransaction()
-	tx.Add(&knftables.Table{})
-	tx.Delete(&knftables.Table{})
-	return nft.Run(ctx, tx)
+	return nil
 }

@@ -22,6 +22,8 @@ type TopologyConfig struct {
 	Subnet      netip.Prefix
 	ClusterCIDR netip.Prefix
 	ServiceCIDR netip.Prefix
+	// DualStack gives nodes IPv6 addresses of DefaultNodeSubnet6 too, in the same order.
+	DualStack bool
 	// Bridge is the node bridge's name, PodBridge that of node 0's pods.
 	Bridge, PodBridge string
 	// Table is the name of the nftables table for the machine's side.
@@ -37,6 +39,8 @@ type NodePlace struct {
 	// NetnsPath is the node's namespace; empty for node 0, the machine itself.
 	NetnsPath string
 	IP        netip.Addr
+	// IP6 is not valid if nodes have none.
+	IP6 netip.Addr
 }
 
 // NewTopology changes nothing yet.
@@ -69,6 +73,28 @@ func (t *Topology) Gateway() netip.Addr { return nthAddr(t.cfg.Subnet, 1) }
 // NodeIP is the address of the node with this index.
 func (t *Topology) NodeIP(index int) netip.Addr { return nthAddr(t.cfg.Subnet, 1+index) }
 
+// nodeIP6 is the IPv6 address of the node with this index; not valid if nodes have
+// none.
+func (t *Topology) nodeIP6(index int) netip.Addr {
+	if !t.cfg.DualStack {
+		return netip.Addr{}
+	}
+	return nthAddr(DefaultNodeSubnet6, 1+index)
+}
+
+// families are the ranges of what the machine joins: nodes, pods, Services.
+func (t *Topology) families() []addressing {
+	out := []addressing{{t.cfg.Subnet, t.cfg.ClusterCIDR, t.cfg.ServiceCIDR}}
+	if t.cfg.DualStack {
+		out = append(out, addressing{DefaultNodeSubnet6, DefaultClusterCIDR6, DefaultServiceCIDR6})
+	}
+	return out
+}
+
+type addressing struct{ nodes, pods, services netip.Prefix }
+
+func (a addressing) gateway() netip.Addr { return nthAddr(a.nodes, 1) }
+
 func (t *Topology) netnsDir() string { return filepath.Join(t.cfg.DataDir, "netns") }
 
 func (t *Topology) netnsPath(name string) string { return filepath.Join(t.netnsDir(), name) }
@@ -79,30 +105,34 @@ func (t *Topology) Up(ctx context.Context) error {
 	if err := os.MkdirAll(t.cfg.DataDir, 0o700); err != nil {
 		return err
 	}
-	if err := enableForwarding(ctx); err != nil {
+	if err := enableForwarding(ctx, t.cfg.DualStack); err != nil {
 		return err
 	}
-	gateway := netip.PrefixFrom(t.Gateway(), t.cfg.Subnet.Bits())
-	if err := ensureBridge(t.cfg.Bridge, gateway, t.cfg.DataDir); err != nil {
+	var subnets []netip.Prefix
+	for _, a := range t.families() {
+		subnets = append(subnets, a.nodes)
+	}
+	if err := ensureBridge(t.cfg.Bridge, gateways(subnets), t.cfg.DataDir); err != nil {
 		return err
 	}
 	if err := admitBridge(ctx, t.cfg.Bridge); err != nil {
 		return err
 	}
-	if err := t.routeServices(); err != nil {
-		return err
-	}
-	table := nodeTable(t.cfg.Bridge, t.cfg.Subnet, t.cfg.ClusterCIDR, t.cfg.PodBridge)
-	if err := applyTable(ctx, t.cfg.Table, table); err != nil {
-		return fmt.Errorf("set up the node network's rules: %w", err)
+	for _, a := range t.families() {
+		if err := t.routeServices(a); err != nil {
+			return err
+		}
+		if err := applyTable(ctx, t.cfg.Table, nodeTable(t.cfg.Bridge, a.nodes, a.pods, t.cfg.PodBridge)); err != nil {
+			return fmt.Errorf("set up the node network's rules: %w", err)
+		}
 	}
 	return nil
 }
 
 // routeServices makes Service addresses routable on a machine without a default
 // route: a connection needs some route before Service rules may rewrite it.
-func (t *Topology) routeServices() error {
-	_, err := netlink.RouteGet(t.cfg.ServiceCIDR.Addr().AsSlice())
+func (t *Topology) routeServices(a addressing) error {
+	_, err := netlink.RouteGet(a.services.Addr().AsSlice())
 	if err == nil {
 		return nil
 	}
@@ -112,8 +142,8 @@ func (t *Topology) routeServices() error {
 	}
 	err = netlink.RouteReplace(&netlink.Route{
 		LinkIndex: link.Attrs().Index,
-		Dst:       ipNet(t.cfg.ServiceCIDR.Masked()),
-		Src:       t.Gateway().AsSlice(),
+		Dst:       ipNet(a.services.Masked()),
+		Src:       a.gateway().AsSlice(),
 	})
 	if err != nil {
 		return fmt.Errorf("route Service addresses to bridge %s: %w", t.cfg.Bridge, err)
@@ -125,7 +155,7 @@ func (t *Topology) routeServices() error {
 // itself; any other gets a namespace with eth0 on the node bridge and a default
 // route through the machine. What is already there is kept.
 func (t *Topology) CreateNode(ctx context.Context, name string, index int) (NodePlace, error) {
-	place := NodePlace{Name: name, IP: t.NodeIP(index)}
+	place := NodePlace{Name: name, IP: t.NodeIP(index), IP6: t.nodeIP6(index)}
 	if !t.cfg.Subnet.Contains(place.IP) {
 		return place, fmt.Errorf("node %s: the node network %s has no room for index %d", name, t.cfg.Subnet, index)
 	}
@@ -145,8 +175,9 @@ func (t *Topology) CreateNode(ctx context.Context, name string, index int) (Node
 
 // connect joins the node's namespace to the bridge, unless it is joined.
 func (t *Topology) connect(place NodePlace, index int) error {
+	configure := func() error { return InNetns(place.NetnsPath, func() error { return t.configureUplink(place) }) }
 	if nodeConnected(place) {
-		return nil
+		return configure()
 	}
 	bridge, err := netlink.LinkByName(t.cfg.Bridge)
 	if err != nil {
@@ -179,7 +210,7 @@ func (t *Topology) connect(place NodePlace, index int) error {
 	if err := netlink.LinkSetUp(veth); err != nil {
 		return err
 	}
-	return InNetns(place.NetnsPath, func() error { return t.configureUplink(place.IP) })
+	return configure()
 }
 
 // SetLink cuts the node with this index off from all others, or heals its link.
@@ -222,19 +253,26 @@ func nodeConnected(place NodePlace) bool {
 }
 
 // configureUplink runs inside the node's namespace.
-func (t *Topology) configureUplink(ip netip.Addr) error {
+func (t *Topology) configureUplink(place NodePlace) error {
 	link, err := netlink.LinkByName(podInterface)
 	if err != nil {
 		return err
 	}
-	addr := netip.PrefixFrom(ip, t.cfg.Subnet.Bits())
-	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(addr)}); err != nil {
-		return err
+	ips := []netip.Addr{place.IP, place.IP6}
+	for i, a := range t.families() {
+		if err := addAddress(link, netip.PrefixFrom(ips[i], a.nodes.Bits())); err != nil {
+			return err
+		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return err
 	}
-	return netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: t.Gateway().AsSlice()})
+	for _, a := range t.families() {
+		if err := netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: a.gateway().AsSlice()}); err != nil {
+			return fmt.Errorf("route through %s: %w", a.gateway(), err)
+		}
+	}
+	return nil
 }
 
 // Nodes lists the namespaces of nodes that exist, also those that an earlier

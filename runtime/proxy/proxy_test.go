@@ -204,7 +204,7 @@ func (c *cluster) settle(seen func() bool) {
 
 func TestServiceThroughTheKernel(t *testing.T) {
 	inThrowAwayNetns(t)
-	n, err := network.New(network.Config{DataDir: filepath.Join(t.TempDir(), "net"), PodCIDR: netip.MustParsePrefix("10.244.0.0/24")})
+	n, err := network.New(network.Config{DataDir: filepath.Join(t.TempDir(), "net"), PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/24")}})
 	must(t, err)
 	top := network.NewTopology(network.TopologyConfig{DataDir: filepath.Join(t.TempDir(), "nodes")})
 	must(t, top.Up(t.Context()))
@@ -260,7 +260,7 @@ func TestServiceThroughTheKernel(t *testing.T) {
 
 func TestSessionAffinity(t *testing.T) {
 	inThrowAwayNetns(t)
-	n, err := network.New(network.Config{DataDir: filepath.Join(t.TempDir(), "net"), PodCIDR: netip.MustParsePrefix("10.244.0.0/24")})
+	n, err := network.New(network.Config{DataDir: filepath.Join(t.TempDir(), "net"), PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/24")}})
 	must(t, err)
 	t.Cleanup(func() { must(t, n.Down(context.WithoutCancel(t.Context()))) })
 	a, b, client := newPod(t, n, "a"), newPod(t, n, "b"), newPod(t, n, "client")
@@ -285,7 +285,7 @@ func TestSessionAffinity(t *testing.T) {
 // A UDP client that keeps its port must follow the endpoints.
 func TestUDPFollowsEndpoints(t *testing.T) {
 	inThrowAwayNetns(t)
-	n, err := network.New(network.Config{DataDir: filepath.Join(t.TempDir(), "net"), PodCIDR: netip.MustParsePrefix("10.244.0.0/24")})
+	n, err := network.New(network.Config{DataDir: filepath.Join(t.TempDir(), "net"), PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/24")}})
 	must(t, err)
 	t.Cleanup(func() { must(t, n.Down(context.WithoutCancel(t.Context()))) })
 	a, b, client := newPod(t, n, "a"), newPod(t, n, "b"), newPod(t, n, "client")

@@ -13,7 +13,7 @@ import (
 
 // Cases lists the package's cases.
 func Cases() []suite.Case {
-	return []suite.Case{ingressRules(), ingressTLS(), steady()}
+	return []suite.Case{ingressRules(), ingressTLS(), steady(), dualStack()}
 }
 
 // available waits until all pods of a Deployment are.

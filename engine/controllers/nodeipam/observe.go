@@ -17,7 +17,7 @@ const gather = 20 * time.Millisecond
 
 // New builds the controller. All nodes share one key, since a share may be given
 // only once.
-func New(env reconcile.Env, cluster netip.Prefix) (*reconcile.Controller, error) {
+func New(env reconcile.Env, cluster []netip.Prefix) (*reconcile.Controller, error) {
 	nodes := env.Informers().Core().V1().Nodes()
 	lister := nodes.Lister()
 	watch := reconcile.On(nodes.Informer(), func(n *corev1.Node) []reconcile.Key {
@@ -35,7 +35,7 @@ func New(env reconcile.Env, cluster netip.Prefix) (*reconcile.Controller, error)
 			if err != nil {
 				return reconcile.Result{}, err
 			}
-			return Plan(Observed{Nodes: all, ClusterCIDR: cluster}), nil
+			return Plan(Observed{Nodes: all, ClusterCIDRs: cluster}), nil
 		},
 	})
 }

@@ -38,7 +38,7 @@ func given(r reconcile.Result) map[string]string {
 func TestOldestNodesGetTheLowestFreeShares(t *testing.T) {
 	fake := node("fake", 0)
 	fake.Labels = map[string]string{FakeLabel: "true"}
-	got := given(Plan(Observed{ClusterCIDR: netip.MustParsePrefix("10.244.0.0/22"), Nodes: []*corev1.Node{
+	got := given(Plan(Observed{ClusterCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/22")}, Nodes: []*corev1.Node{
 		node("c", 1*time.Hour), node("b", 2*time.Hour), node("has", 0, "10.244.1.0/24"), node("a", 1*time.Hour), fake, node("late", 0),
 	}}))
 	want := map[string]string{"b": "10.244.0.0/24", "a": "10.244.2.0/24", "c": "10.244.3.0/24", "late": ""}
@@ -65,7 +65,7 @@ func TestNoShareIsGivenTwice(t *testing.T) {
 			}
 		}
 		refused := 0
-		for name, share := range given(Plan(Observed{Nodes: nodes, ClusterCIDR: cluster})) {
+		for name, share := range given(Plan(Observed{Nodes: nodes, ClusterCIDRs: []netip.Prefix{cluster}})) {
 			if share == "" {
 				refused++
 				continue
@@ -79,4 +79,18 @@ func TestNoShareIsGivenTwice(t *testing.T) {
 			t.Fatalf("%d nodes got nothing though %d shares are free", refused, free)
 		}
 	})
+}
+
+func TestAShareOfEachFamily(t *testing.T) {
+	o := Observed{
+		ClusterCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("fd00:10:244::/63")},
+		Nodes:        []*corev1.Node{node("a", 3), node("b", 2), node("c", 1), node("has", 9, "10.244.0.0/24", "fd00:10:244::/64")},
+	}
+	r := Plan(o)
+	if got := r.Actions[0].(reconcile.Update).Object.(*corev1.Node).Spec.PodCIDRs; fmt.Sprint(got) != "[10.244.1.0/24 fd00:10:244:1::/64]" {
+		t.Errorf("a has %v", got)
+	}
+	if _, refused := r.Actions[1].(reconcile.Event); !refused || len(r.Actions) != 3 {
+		t.Errorf("b and c: %+v, want nothing, since the second range has no share left", r.Actions[1:])
+	}
 }
