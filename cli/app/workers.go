@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -47,13 +46,25 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engin
 	if err != nil {
 		return err
 	}
+	named, err := c.newStrategyControllers(c.reconcileEnv(events), router, scheduler)
+	if err != nil {
+		return err
+	}
+	all = append(all, named.Loops()...)
 	c.work = workers{
 		func(ctx context.Context) error { return events.Run(c.leader.Fenced(ctx)) },
 		decisions.Run,
 		c.leader.Run,
 		func(ctx context.Context) error { return controllers.Run(ctx, all) },
-		c.leader.Once(scheduler.Run),
-		func(ctx context.Context) error { return loadStrategy(ctx, c.cfg, scheduler, c.log) },
+		c.leader.Once(func(ctx context.Context) error {
+			select {
+			case <-c.strategiesSettled:
+			case <-ctx.Done():
+			}
+			return scheduler.Run(ctx)
+		}),
+		func(ctx context.Context) error { return c.serveStrategies(ctx, named) },
+		func(ctx context.Context) error { return c.loadStrategy(ctx, scheduler) },
 		func(ctx context.Context) error { return c.loadStrategies(ctx, router) },
 		policies.NewSyncer(rego, c.client.Dynamic(), c.log.With("part", "policies")).Run,
 	}
@@ -76,27 +87,27 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engin
 // loadStrategy compiles the scheduling module beside the running cluster and puts
 // it to use; until then, and without one, the native build of the built-in
 // strategy decides.
-func loadStrategy(ctx context.Context, cfg Config, scheduler *scheduling.Scheduler, log *slog.Logger) error {
-	name, module, err := schedulingModule(cfg)
+func (c *controlPlane) loadStrategy(ctx context.Context, scheduler *scheduling.Scheduler) error {
+	name, module, err := schedulingModule(c.cfg)
 	if err != nil {
 		return err
 	}
 	if module == nil {
-		log.Warn("the built-in scheduling module was not compiled; its native source serves (`task build` compiles it)")
+		c.log.Warn("the built-in scheduling module was not compiled; its native source serves (`task build` compiles it)")
 		return nil
 	}
-	runtime, err := host.New(ctx, host.Config{CacheDir: wasmCacheDir(cfg.DataDir), Logger: log.With("part", "wasm")})
+	runtime, err := c.placing()
 	if err != nil {
-		return fmt.Errorf("start the Wasm runtime: %w", err)
+		return err
 	}
 	loaded, err := runtime.Load(ctx, name, module)
 	if err != nil {
-		log.Error("the scheduling module is refused; the native strategy serves", "module", name, "err", err)
+		c.log.Error("the scheduling module is refused; the native strategy serves", "module", name, "err", err)
 		return nil
 	}
 	placer, err := host.NewScheduler(loaded)
 	if err != nil {
-		log.Error("the scheduling module is refused; the native strategy serves", "module", name, "err", err)
+		c.log.Error("the scheduling module is refused; the native strategy serves", "module", name, "err", err)
 		return nil
 	}
 	scheduler.Use(placer)
