@@ -20,19 +20,21 @@ func testNode(name, ip string, cidrs ...string) *corev1.Node {
 }
 
 func TestPlanRoutes(t *testing.T) {
+	dual := testNode("dual", "10.200.0.5", "10.244.4.0/24", "fd00:2::/64")
+	dual.Status.Addresses = append(dual.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: "fd00::5"})
 	nodes := []*corev1.Node{
 		testNode("c", "10.200.0.3", "10.244.2.0/24", "fd00:1::/64"),
 		testNode("a", "10.200.0.1", "10.244.0.0/24"),
 		testNode("b", "10.200.0.2", "10.244.1.0/24"),
 		testNode("no-address", "", "10.244.3.0/24"),
 		testNode("no-range", "10.200.0.9"),
-		testNode("nonsense", "10.200.0.8", "10.244.999.0/24"),
+		dual, testNode("nonsense", "10.200.0.8", "10.244.999.0/24"),
 	}
 	var got []string
 	for _, r := range PlanRoutes("a", nodes) {
 		got = append(got, r.Dst.String()+" via "+r.Via.String())
 	}
-	want := []string{"10.244.1.0/24 via 10.200.0.2", "10.244.2.0/24 via 10.200.0.3"}
+	want := []string{"10.244.1.0/24 via 10.200.0.2", "10.244.2.0/24 via 10.200.0.3", "10.244.4.0/24 via 10.200.0.5", "fd00:2::/64 via fd00::5"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -98,6 +100,11 @@ func TestForwardElements(t *testing.T) {
 	var got []string
 	for _, e := range forwardElements(all) {
 		got = append(got, strings.TrimSpace(e.Map+e.Set+" "+strings.Join(e.Key, " . ")+" : "+strings.Join(e.Value, " . ")))
+	}
+	six := record{IPs: []netip.Addr{netip.MustParseAddr("10.244.0.9"), netip.MustParseAddr("fd00::9")}, Ports: []HostPort{
+		{HostPort: 80, ContainerPort: 8080}, {HostPort: 81, ContainerPort: 81, HostIP: "10.200.0.1"}, {HostPort: 82, ContainerPort: 82, HostIP: "fd00:10:200::1"}}}
+	if got := hostForwards(ipv6, six); len(got) != 2 || got[0].pod != six.IPs[1] || got[0].hostIP != "" || got[1].hostIP != "fd00:10:200::1" {
+		t.Errorf("host ports of IPv6: %+v", got)
 	}
 	want := []string{
 		"hostports-by-ip 10.200.0.1 . udp . 53 : 10.244.0.2 . 53",
