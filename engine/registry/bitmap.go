@@ -11,8 +11,8 @@ import (
 // Errors of an allocator.
 var (
 	errFull       = errors.New("range is full")
-	errAllocated  = errors.New("already allocated")
-	errOutOfRange = errors.New("not in the valid range")
+	errAllocated  = errors.New("provided IP is already allocated")
+	errOutOfRange = errors.New("the provided network does not match the current range")
 )
 
 // PortRange is an inclusive range of ports.
@@ -163,9 +163,9 @@ func (a *addresses) take(value string) (err error) {
 	n, ok := a.index(ip)
 	switch {
 	case !ok:
-		return fmt.Errorf("failed to allocate IP %s: the provided network (%s) does not contain it: %w", value, a.prefix, errOutOfRange)
+		return errOutOfRange
 	case !a.bits.take(n):
-		return fmt.Errorf("failed to allocate IP %s: provided IP is already allocated: %w", value, errAllocated)
+		return errAllocated
 	}
 	return nil
 }

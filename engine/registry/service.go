@@ -132,8 +132,8 @@ func (a *allocator) beginCreate(_ context.Context, obj runtime.Object, options *
 
 func (a *allocator) beginUpdate(_ context.Context, obj, old runtime.Object, options *metav1.UpdateOptions) (genericregistry.FinishFunc, error) {
 	service, before := obj.(*corev1.Service), old.(*corev1.Service)
-	normalizeIPs(service, before)
 	patchAllocated(service, before)
+	normalizeIPs(service, before)
 	g := &grant{alloc: a, service: service, dryRun: dryrun.IsDryRun(options.DryRun)}
 	if err := g.allocate(service, before); err != nil {
 		g.finish(context.Background(), false)
@@ -173,7 +173,7 @@ func patchAllocated(service, before *corev1.Service) {
 		if service.Spec.ClusterIP == "" {
 			service.Spec.ClusterIP = before.Spec.ClusterIP
 		}
-		if len(service.Spec.ClusterIPs) == 0 && service.Spec.ClusterIP == before.Spec.ClusterIP {
+		if len(service.Spec.ClusterIPs) == 0 {
 			service.Spec.ClusterIPs = slices.Clone(before.Spec.ClusterIPs)
 		}
 	}
@@ -185,31 +185,19 @@ func patchAllocated(service, before *corev1.Service) {
 	}
 }
 
-// keepNodePorts gives ports without a number the one the same port had before.
+// keepNodePorts gives ports without a number the one the port of that name had
+// before, unless another port asks for it.
 func keepNodePorts(service, before *corev1.Service) {
-	type key struct {
-		protocol corev1.Protocol
-		port     int32
-	}
-	had, asked := map[key]int32{}, map[key]bool{}
+	had, asked := map[string]int32{}, map[int32]bool{}
 	for _, p := range before.Spec.Ports {
-		if p.NodePort != 0 {
-			had[key{p.Protocol, p.Port}] = p.NodePort
-		}
+		had[p.Name] = p.NodePort
 	}
 	for _, p := range service.Spec.Ports {
-		if p.NodePort != 0 {
-			asked[key{p.Protocol, p.NodePort}] = true
-		}
+		asked[p.NodePort] = true
 	}
 	for i := range service.Spec.Ports {
-		p := &service.Spec.Ports[i]
-		if p.NodePort != 0 {
-			continue
-		}
-		if old := had[key{p.Protocol, p.Port}]; old != 0 && !asked[key{p.Protocol, old}] {
-			p.NodePort = old
-			asked[key{p.Protocol, old}] = true
+		if p := &service.Spec.Ports[i]; p.NodePort == 0 && !asked[had[p.Name]] {
+			p.NodePort = had[p.Name]
 		}
 	}
 }
@@ -239,7 +227,7 @@ func (g *grant) takeIP(service *corev1.Service, i int) error {
 			return nil // validation says so
 		}
 		if err := have.take(spec.ClusterIPs[i]); err != nil {
-			return invalidService(service, field.ErrorList{field.Invalid(addressPath, spec.ClusterIPs, err.Error())})
+			return invalidService(service, field.ErrorList{field.Invalid(addressPath, spec.ClusterIPs, fmt.Sprintf("failed to allocate IP %s: %v", spec.ClusterIPs[i], err))})
 		}
 	}
 	g.ips = append(g.ips, spec.ClusterIPs[i])
@@ -258,11 +246,7 @@ func heldIPs(service *corev1.Service) []string {
 }
 
 func needsClusterIP(service *corev1.Service) bool {
-	switch service.Spec.Type {
-	case corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, "":
-		return true
-	}
-	return false
+	return service.Spec.Type != corev1.ServiceTypeExternalName
 }
 
 func invalidService(service *corev1.Service, errs field.ErrorList) error {

@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 // ranges are the cluster's service addresses, one range per family; the first family
@@ -75,7 +77,10 @@ func (g *grant) initFamilies(service, before *corev1.Service) error {
 		spec.IPFamilyPolicy = &policy
 	}
 	single := *spec.IPFamilyPolicy == corev1.IPFamilyPolicySingleStack
-	var errs field.ErrorList
+	errs := core.ValidateServiceAddresses(service, before)
+	if len(errs) > 0 {
+		return invalidService(service, errs)
+	}
 	if before != nil {
 		errs = release(spec, &before.Spec, single)
 	}
@@ -138,10 +143,10 @@ func release(spec, before *corev1.ServiceSpec, single bool) (errs field.ErrorLis
 // inferFamilies takes the families of addresses that were asked for.
 func inferFamilies(spec *corev1.ServiceSpec, have ranges, single bool) (errs field.ErrorList) {
 	if single && len(spec.ClusterIPs) == 2 {
-		errs = append(errs, field.Invalid(policyPath, spec.IPFamilyPolicy, "must be RequireDualStack or PreferDualStack when multiple cluster IPs are specified"))
+		errs = append(errs, field.Invalid(policyPath, spec.IPFamilyPolicy, "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified"))
 	}
 	if single && len(spec.IPFamilies) == 2 {
-		errs = append(errs, field.Invalid(policyPath, spec.IPFamilyPolicy, "must be RequireDualStack or PreferDualStack when multiple IP families are specified"))
+		errs = append(errs, field.Invalid(policyPath, spec.IPFamilyPolicy, "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified"))
 	}
 	for i, ip := range spec.ClusterIPs {
 		family := familyOf(ip)
@@ -149,7 +154,7 @@ func inferFamilies(spec *corev1.ServiceSpec, have ranges, single bool) (errs fie
 			continue
 		}
 		if have.of(family) == nil {
-			errs = append(errs, field.Invalid(addressPath.Index(i), spec.ClusterIPs, fmt.Sprintf("may not use %s on a cluster which is not configured for it", family)))
+			errs = append(errs, field.Invalid(addressPath.Index(i), spec.ClusterIPs, fmt.Sprintf("%s is not configured on this cluster", family)))
 			continue
 		}
 		spec.IPFamilies = append(spec.IPFamilies, family)
@@ -172,19 +177,15 @@ func configured(spec *corev1.ServiceSpec, have ranges) (errs field.ErrorList) {
 
 // allocateIPs takes addresses for a service that needs some and lacks them, and marks
 // for return what the service gives up. A changed address is left to validation,
-// which refuses it.
+// which refuses it, and so is an address for a service that had none.
 func (g *grant) allocateIPs(service, before *corev1.Service) error {
 	var had []string
+	headless := service.Spec.ClusterIP == corev1.ClusterIPNone
 	if before != nil {
 		had = heldIPs(before)
+		headless = headless || before.Spec.ClusterIP == corev1.ClusterIPNone
 	}
-	switch {
-	case !needsClusterIP(service):
-		if len(had) > 0 {
-			service.Spec.ClusterIP, service.Spec.ClusterIPs = "", nil
-			service.Spec.IPFamilies, service.Spec.IPFamilyPolicy = nil, nil
-		}
-	case service.Spec.ClusterIP != corev1.ClusterIPNone:
+	if needsClusterIP(service) && !headless {
 		for i := len(had); i < len(service.Spec.IPFamilies) && i <= len(service.Spec.ClusterIPs); i++ {
 			if err := g.takeIP(service, i); err != nil {
 				return err

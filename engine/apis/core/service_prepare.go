@@ -23,18 +23,15 @@ func prepareServiceStatusUpdate(_ context.Context, s, old *corev1.Service) { s.S
 // dropTypeFields forgets what belonged to the type a service no longer has,
 // unless the client changed it in the same update: then validation judges it.
 func dropTypeFields(s, old *corev1.Service) {
-	if needsAddress(&old.Spec) && !needsAddress(&s.Spec) && s.Spec.ClusterIP == old.Spec.ClusterIP && slices.Equal(s.Spec.ClusterIPs, old.Spec.ClusterIPs) {
-		s.Spec.ClusterIP, s.Spec.ClusterIPs = "", nil
-	}
 	if s.Spec.Type == corev1.ServiceTypeExternalName && old.Spec.Type != corev1.ServiceTypeExternalName {
+		if s.Spec.ClusterIP == old.Spec.ClusterIP && slices.Equal(s.Spec.ClusterIPs, old.Spec.ClusterIPs) {
+			s.Spec.ClusterIP, s.Spec.ClusterIPs = "", nil
+		}
 		if equality.Semantic.DeepEqual(s.Spec.IPFamilies, old.Spec.IPFamilies) {
 			s.Spec.IPFamilies = nil
 		}
 		if equality.Semantic.DeepEqual(s.Spec.IPFamilyPolicy, old.Spec.IPFamilyPolicy) {
 			s.Spec.IPFamilyPolicy = nil
-		}
-		if equality.Semantic.DeepEqual(s.Spec.InternalTrafficPolicy, old.Spec.InternalTrafficPolicy) {
-			s.Spec.InternalTrafficPolicy = nil
 		}
 	}
 	if hasNodePorts(old) && !hasNodePorts(s) && sameNodePorts(s, old) {
@@ -59,9 +56,10 @@ func dropTypeFields(s, old *corev1.Service) {
 	if reachable(&old.Spec) && !reachable(&s.Spec) && s.Spec.ExternalTrafficPolicy == old.Spec.ExternalTrafficPolicy {
 		s.Spec.ExternalTrafficPolicy = ""
 	}
+	if !isLB {
+		s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+	}
 }
-
-func needsAddress(spec *corev1.ServiceSpec) bool { return spec.Type != corev1.ServiceTypeExternalName }
 
 func hasNodePorts(s *corev1.Service) bool {
 	return s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer

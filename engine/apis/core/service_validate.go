@@ -18,89 +18,101 @@ import (
 )
 
 const (
-	kubeletPort          = 10250
 	onlyForLoadBalancers = "may only be used when `type` is 'LoadBalancer'"
 	onceSet              = "may not change once set"
 )
 
 func validateServiceCreate(_ context.Context, s *corev1.Service) field.ErrorList {
-	return validateService(s)
+	return append(apis.ValidateMeta(&s.ObjectMeta, true, validation.NameIsDNSLabel, metadata), validateService(s, nil)...)
 }
 
 func validateServiceUpdate(_ context.Context, s, old *corev1.Service) field.ErrorList {
 	errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
 	errs = append(errs, validateAddressesKept(s, old)...)
-	wasLB, isLB := old.Spec.Type == corev1.ServiceTypeLoadBalancer, s.Spec.Type == corev1.ServiceTypeLoadBalancer
-	if wasLB && isLB && !samePtr(old.Spec.LoadBalancerClass, s.Spec.LoadBalancerClass) {
-		errs = append(errs, field.Invalid(specPath.Child("loadBalancerClass"), s.Spec.LoadBalancerClass, onceSet))
+	errs = append(errs, validateLoadBalancerClass(&s.Spec, &old.Spec)...)
+	if checksHealth(old) && checksHealth(s) && s.Spec.HealthCheckNodePort != old.Spec.HealthCheckNodePort {
+		errs = append(errs, field.Forbidden(specPath.Child("healthCheckNodePort"), "field is immutable"))
 	}
-	return append(errs, validateService(s)...)
+	return append(errs, validateService(s, old)...)
 }
 
 func samePtr(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
-// validateAddressesKept lets a service lose or gain a second address, and refuses
-// another change of its addresses.
-func validateAddressesKept(s, old *corev1.Service) field.ErrorList {
-	if s.Spec.Type == corev1.ServiceTypeExternalName || old.Spec.Type == corev1.ServiceTypeExternalName {
-		return nil
+// validateService checks what holds on create and update; old is nil on create. What
+// the old service had in an older notation may stay.
+func validateService(s, old *corev1.Service) field.ErrorList {
+	spec, was := &s.Spec, &corev1.ServiceSpec{}
+	if old != nil {
+		was = &old.Spec
 	}
-	var errs field.ErrorList
-	if len(old.Spec.ClusterIPs) > 0 && (len(s.Spec.ClusterIPs) == 0 || s.Spec.ClusterIPs[0] != old.Spec.ClusterIPs[0]) {
-		errs = append(errs, field.Invalid(specPath.Child("clusterIPs").Index(0), s.Spec.ClusterIPs, onceSet))
-	}
-	if len(old.Spec.IPFamilies) > 0 && len(s.Spec.IPFamilies) > 0 && s.Spec.IPFamilies[0] != old.Spec.IPFamilies[0] {
-		errs = append(errs, field.Invalid(specPath.Child("ipFamilies").Index(0), s.Spec.IPFamilies, onceSet))
-	}
-	return errs
-}
-
-func validateService(s *corev1.Service) field.ErrorList {
-	spec := &s.Spec
-	errs := apis.ValidateMeta(&s.ObjectMeta, true, validation.NameIsDNSLabel, metadata)
+	errs := validateTopologyAnnotations(s.Annotations)
 	headless := isHeadless(spec)
 	if len(spec.Ports) == 0 && !headless && spec.Type != corev1.ServiceTypeExternalName {
 		errs = append(errs, field.Required(specPath.Child("ports"), ""))
 	}
 	errs = append(errs, validateServiceType(spec, headless)...)
-	errs = append(errs, validateServicePorts(spec, specPath.Child("ports"))...)
+	names := sets.New[string]()
+	for i := range spec.Ports {
+		errs = append(errs, validateServicePort(&spec.Ports[i], len(spec.Ports) > 1, names, specPath.Child("ports").Index(i))...)
+	}
 	errs = append(errs, metavalidation.ValidateLabels(spec.Selector, specPath.Child("selector"))...)
 	errs = append(errs, validateSessionAffinity(spec)...)
+	errs = append(errs, ValidateServiceAddresses(s, old)...)
 	for i, ip := range spec.ExternalIPs {
 		at := specPath.Child("externalIPs").Index(i)
-		if bad := utilvalidation.IsValidIPForLegacyField(at, ip, true, nil); len(bad) > 0 {
+		if bad := utilvalidation.IsValidIPForLegacyField(at, ip, true, was.ExternalIPs); len(bad) > 0 {
 			errs = append(errs, bad...)
 		} else {
 			errs = append(errs, validateNotSpecial(netutils.ParseIPSloppy(ip), ip, at)...)
 		}
 	}
 	errs = append(errs, oneOf(spec.Type, specPath.Child("type"), corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort)...)
-	errs = append(errs, validateLoadBalancerFields(spec)...)
-	errs = append(errs, validateTrafficPolicies(spec)...)
-	return append(errs, validateServiceAddresses(spec)...)
+	errs = append(errs, validatePortNumbers(spec)...)
+	errs = append(errs, validateSourceRanges(s, old)...)
+	lb := spec.Type == corev1.ServiceTypeLoadBalancer
+	if !lb && spec.AllocateLoadBalancerNodePorts != nil {
+		errs = append(errs, field.Forbidden(specPath.Child("allocateLoadBalancerNodePorts"), onlyForLoadBalancers))
+	}
+	if lb && spec.AllocateLoadBalancerNodePorts == nil {
+		errs = append(errs, field.Required(field.NewPath("allocateLoadBalancerNodePorts"), ""))
+	}
+	errs = append(errs, validateLoadBalancerClass(spec, nil)...)
+	return append(errs, validateTrafficPolicies(s)...)
+}
+
+// validateTopologyAnnotations: the new and the old name of one annotation agree.
+func validateTopologyAnnotations(annotations map[string]string) field.ErrorList {
+	hints, old := annotations[corev1.DeprecatedAnnotationTopologyAwareHints]
+	mode, is := annotations[corev1.AnnotationTopologyMode]
+	if !old || !is || hints == mode {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(metadata.Child("annotations").Key(corev1.AnnotationTopologyMode), mode,
+		fmt.Sprintf("must match annotations[%s] when both are specified", corev1.DeprecatedAnnotationTopologyAwareHints))}
 }
 
 func isHeadless(spec *corev1.ServiceSpec) bool {
-	return len(spec.ClusterIPs) == 1 && spec.ClusterIPs[0] == corev1.ClusterIPNone || spec.ClusterIP == corev1.ClusterIPNone
+	return len(spec.ClusterIPs) == 1 && spec.ClusterIPs[0] == corev1.ClusterIPNone
 }
 
 func validateServiceType(spec *corev1.ServiceSpec, headless bool) field.ErrorList {
 	var errs field.ErrorList
 	switch spec.Type {
-	case corev1.ServiceTypeLoadBalancer:
-		for i, p := range spec.Ports {
-			if p.Port == kubeletPort {
-				errs = append(errs, field.Invalid(specPath.Child("ports").Index(i), p.Port, fmt.Sprintf("may not expose port %v externally since it is used by kubelet", kubeletPort)))
-			}
-		}
+	case corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort:
 		if headless {
-			errs = append(errs, field.Invalid(specPath.Child("clusterIPs").Index(0), spec.ClusterIP, "may not be set to 'None' for LoadBalancer services"))
-		}
-	case corev1.ServiceTypeNodePort:
-		if headless {
-			errs = append(errs, field.Invalid(specPath.Child("clusterIPs").Index(0), spec.ClusterIP, "may not be set to 'None' for NodePort services"))
+			errs = append(errs, field.Invalid(specPath.Child("clusterIPs").Index(0), spec.ClusterIPs[0], fmt.Sprintf("may not be set to 'None' for %s services", spec.Type)))
 		}
 	case corev1.ServiceTypeExternalName:
+		const never = "may not be set for ExternalName services"
+		if len(spec.ClusterIPs) > 0 {
+			errs = append(errs, field.Forbidden(specPath.Child("clusterIPs"), never))
+		}
+		if len(spec.IPFamilies) > 0 {
+			errs = append(errs, field.Forbidden(specPath.Child("ipFamilies"), never))
+		}
+		if spec.IPFamilyPolicy != nil {
+			errs = append(errs, field.Forbidden(specPath.Child("ipFamilyPolicy"), never))
+		}
 		if name := strings.TrimSuffix(spec.ExternalName, "."); name != "" {
 			errs = append(errs, ValidateDNS1123Subdomain(name, specPath.Child("externalName"))...)
 		} else {
@@ -110,9 +122,10 @@ func validateServiceType(spec *corev1.ServiceSpec, headless bool) field.ErrorLis
 	return errs
 }
 
-func validateServicePorts(spec *corev1.ServiceSpec, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	names := sets.New[string]()
+// validatePortNumbers: no two ports of a protocol share a number or a node port.
+func validatePortNumbers(spec *corev1.ServiceSpec) field.ErrorList {
+	at := specPath.Child("ports")
+	var unused, doubles, errs field.ErrorList
 	type key struct {
 		protocol corev1.Protocol
 		number   int32
@@ -120,26 +133,24 @@ func validateServicePorts(spec *corev1.ServiceSpec, at *field.Path) field.ErrorL
 	ports, nodePorts := sets.New[key](), sets.New[key]()
 	for i := range spec.Ports {
 		p, portAt := &spec.Ports[i], at.Index(i)
-		errs = append(errs, validateServicePort(p, len(spec.Ports) > 1, names, portAt)...)
-		k := key{p.Protocol, p.Port}
-		if ports.Has(k) {
+		if k := (key{p.Protocol, p.Port}); ports.Has(k) {
 			errs = append(errs, field.Duplicate(portAt, corev1.ServicePort{Protocol: p.Protocol, Port: p.Port}))
+		} else {
+			ports.Insert(k)
 		}
-		ports.Insert(k)
 		if p.NodePort == 0 {
 			continue
 		}
-		if spec.Type == corev1.ServiceTypeClusterIP || spec.Type == corev1.ServiceTypeExternalName {
-			errs = append(errs, field.Forbidden(portAt.Child("nodePort"), "may not be used when `type` is '"+string(spec.Type)+"'"))
-			continue
+		if spec.Type == corev1.ServiceTypeClusterIP {
+			unused = append(unused, field.Forbidden(portAt.Child("nodePort"), "may not be used when `type` is 'ClusterIP'"))
 		}
-		k = key{p.Protocol, p.NodePort}
-		if nodePorts.Has(k) {
-			errs = append(errs, field.Duplicate(portAt.Child("nodePort"), p.NodePort))
+		if k := (key{p.Protocol, p.NodePort}); nodePorts.Has(k) {
+			doubles = append(doubles, field.Duplicate(portAt.Child("nodePort"), p.NodePort))
+		} else {
+			nodePorts.Insert(k)
 		}
-		nodePorts.Insert(k)
 	}
-	return errs
+	return slices.Concat(unused, doubles, errs)
 }
 
 func validateServicePort(p *corev1.ServicePort, nameRequired bool, names sets.Set[string], at *field.Path) field.ErrorList {
@@ -185,59 +196,84 @@ func validateSessionAffinity(spec *corev1.ServiceSpec) field.ErrorList {
 	return errs
 }
 
-func validateLoadBalancerFields(spec *corev1.ServiceSpec) field.ErrorList {
+// validateSourceRanges checks the ranges of the field, or else those of the annotation
+// it replaced.
+func validateSourceRanges(s, old *corev1.Service) field.ErrorList {
 	var errs field.ErrorList
-	lb := spec.Type == corev1.ServiceTypeLoadBalancer
-	rangesAt := specPath.Child("loadBalancerSourceRanges")
-	if len(spec.LoadBalancerSourceRanges) > 0 {
-		if !lb {
-			errs = append(errs, field.Forbidden(rangesAt, onlyForLoadBalancers))
+	lb := s.Spec.Type == corev1.ServiceTypeLoadBalancer
+	text, annotated := s.Annotations[corev1.AnnotationLoadBalancerSourceRangesKey]
+	at := specPath.Child("LoadBalancerSourceRanges") // written so by upstream
+	if len(s.Spec.LoadBalancerSourceRanges) == 0 {
+		if !annotated {
+			return nil
 		}
-		for i, cidr := range spec.LoadBalancerSourceRanges {
-			errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(rangesAt.Index(i), strings.TrimSpace(cidr), false, nil)...)
+		at = metadata.Child("annotations").Key(corev1.AnnotationLoadBalancerSourceRangesKey)
+	}
+	if !lb {
+		errs = append(errs, field.Forbidden(at, onlyForLoadBalancers))
+	}
+	var had []string
+	if old != nil {
+		for _, cidr := range old.Spec.LoadBalancerSourceRanges {
+			had = append(had, strings.TrimSpace(cidr))
 		}
 	}
-	portsAt := specPath.Child("allocateLoadBalancerNodePorts")
-	if lb && spec.AllocateLoadBalancerNodePorts == nil {
-		errs = append(errs, field.Required(portsAt, ""))
-	} else if !lb && spec.AllocateLoadBalancerNodePorts != nil {
-		errs = append(errs, field.Forbidden(portsAt, onlyForLoadBalancers))
+	for i, cidr := range s.Spec.LoadBalancerSourceRanges {
+		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(at.Index(i), strings.TrimSpace(cidr), true, had)...)
 	}
-	if c := spec.LoadBalancerClass; c != nil {
-		if !lb {
-			errs = append(errs, field.Forbidden(specPath.Child("loadBalancerClass"), onlyForLoadBalancers))
-		}
-		errs = append(errs, ValidateQualifiedName(*c, specPath.Child("loadBalancerClass"))...)
+	if text = strings.TrimSpace(text); len(s.Spec.LoadBalancerSourceRanges) > 0 || text == "" ||
+		old != nil && text == strings.TrimSpace(old.Annotations[corev1.AnnotationLoadBalancerSourceRangesKey]) {
+		return errs
+	}
+	for cidr := range strings.SplitSeq(text, ",") {
+		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(at, strings.TrimSpace(cidr), true, nil)...)
 	}
 	return errs
 }
 
-func validateTrafficPolicies(spec *corev1.ServiceSpec) field.ErrorList {
+// validateLoadBalancerClass checks the class, and with an old service that a load
+// balancer keeps its class.
+func validateLoadBalancerClass(spec, old *corev1.ServiceSpec) field.ErrorList {
+	at, class := specPath.Child("loadBalancerClass"), spec.LoadBalancerClass
 	var errs field.ErrorList
-	external := spec.Type == corev1.ServiceTypeLoadBalancer || spec.Type == corev1.ServiceTypeNodePort ||
-		spec.Type == corev1.ServiceTypeClusterIP && len(spec.ExternalIPs) > 0
+	lb := spec.Type == corev1.ServiceTypeLoadBalancer
+	if old != nil && lb && old.Type == corev1.ServiceTypeLoadBalancer && !samePtr(old.LoadBalancerClass, class) {
+		errs = append(errs, field.Invalid(at, class, onceSet))
+	}
+	switch {
+	case class == nil:
+	case lb:
+		errs = append(errs, ValidateQualifiedName(*class, at)...)
+	default:
+		errs = append(errs, field.Forbidden(at, onlyForLoadBalancers))
+	}
+	return errs
+}
+
+func validateTrafficPolicies(s *corev1.Service) field.ErrorList {
+	spec := &s.Spec
+	var errs field.ErrorList
 	at := specPath.Child("externalTrafficPolicy")
 	switch p := spec.ExternalTrafficPolicy; {
-	case !external && p != "":
+	case reachable(spec):
+		errs = oneOf(p, at, corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal)
+	case p != "":
 		errs = append(errs, field.Invalid(at, p, "may only be set for externally-accessible services"))
-	case external && p == "":
+	}
+	at = specPath.Child("healthCheckNodePort")
+	switch port := spec.HealthCheckNodePort; {
+	case checksHealth(s) && port == 0:
 		errs = append(errs, field.Required(at, ""))
-	case external:
-		errs = append(errs, oneOf(p, at, corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal)...)
+	case checksHealth(s):
+		errs = append(errs, validatePort(port, at)...)
+	case port != 0:
+		errs = append(errs, field.Invalid(at, port, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
 	}
-	if port := spec.HealthCheckNodePort; port != 0 {
-		if spec.Type != corev1.ServiceTypeLoadBalancer || spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
-			errs = append(errs, field.Invalid(specPath.Child("healthCheckNodePort"), port, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
-		} else {
-			errs = append(errs, validatePort(port, specPath.Child("healthCheckNodePort"))...)
-		}
-	}
-	if p := spec.InternalTrafficPolicy; p == nil {
-		if spec.Type != corev1.ServiceTypeExternalName {
-			errs = append(errs, field.Required(specPath.Child("internalTrafficPolicy"), ""))
-		}
-	} else {
-		errs = append(errs, oneOf(*p, specPath.Child("internalTrafficPolicy"), corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal)...)
+	at = specPath.Child("internalTrafficPolicy")
+	if p := spec.InternalTrafficPolicy; p != nil {
+		errs = append(errs, supported(*p, at, corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal)...)
+	} else if hasNodePorts(s) || spec.Type == corev1.ServiceTypeClusterIP {
+		errs = append(errs, field.Required(at, ""))
 	}
 	known := []string{corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode}
 	if d := spec.TrafficDistribution; d != nil && !slices.Contains(known, *d) {
@@ -246,91 +282,40 @@ func validateTrafficPolicies(spec *corev1.ServiceSpec) field.ErrorList {
 	return errs
 }
 
-// validateServiceAddresses checks the cluster addresses against the families.
-func validateServiceAddresses(spec *corev1.ServiceSpec) field.ErrorList {
-	ipAt, ipsAt, familiesAt := specPath.Child("clusterIP"), specPath.Child("clusterIPs"), specPath.Child("ipFamilies")
-	var errs field.ErrorList
-	if spec.Type == corev1.ServiceTypeExternalName {
-		if len(spec.ClusterIPs) > 0 || spec.ClusterIP != "" && spec.ClusterIP != corev1.ClusterIPNone {
-			errs = append(errs, field.Forbidden(ipsAt, "may not be set for ExternalName services"))
-		}
-		if len(spec.IPFamilies) > 0 {
-			errs = append(errs, field.Forbidden(familiesAt, "may not be set for ExternalName services"))
-		}
-		if spec.IPFamilyPolicy != nil {
-			errs = append(errs, field.Forbidden(specPath.Child("ipFamilyPolicy"), "may not be set for ExternalName services"))
-		}
-		return errs
-	}
-	if spec.ClusterIP == "" && len(spec.ClusterIPs) > 0 {
-		errs = append(errs, field.Invalid(ipsAt, spec.ClusterIPs, "must be empty when `clusterIP` is not specified"))
-	} else if len(spec.ClusterIPs) > 0 && spec.ClusterIPs[0] != spec.ClusterIP {
-		errs = append(errs, field.Invalid(ipAt, spec.ClusterIP, "must be equal to `clusterIPs[0]`"))
-	}
-	if n := len(spec.IPFamilies); n > 2 {
-		errs = append(errs, field.Invalid(familiesAt, spec.IPFamilies, "may only hold up to 2 values"))
-	}
-	seen := sets.New[corev1.IPFamily]()
-	for i, f := range spec.IPFamilies {
-		errs = append(errs, oneOf(f, familiesAt.Index(i), corev1.IPv4Protocol, corev1.IPv6Protocol)...)
-		if seen.Has(f) {
-			errs = append(errs, field.Duplicate(familiesAt.Index(i), f))
-		}
-		seen.Insert(f)
-	}
-	if p := spec.IPFamilyPolicy; p != nil {
-		errs = append(errs, oneOf(*p, specPath.Child("ipFamilyPolicy"), corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack, corev1.IPFamilyPolicySingleStack)...)
-	}
-	return append(errs, validateClusterIPs(spec, ipsAt)...)
-}
-
-func validateClusterIPs(spec *corev1.ServiceSpec, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	ips := spec.ClusterIPs
-	if len(ips) > 2 {
-		errs = append(errs, field.Invalid(at, ips, "may only hold up to 2 values"))
-	}
-	for i, ip := range ips {
-		if ip == corev1.ClusterIPNone {
-			if len(ips) > 1 {
-				errs = append(errs, field.Invalid(at, ips, "'None' must be the first and only value"))
-			}
-			continue
-		}
-		if bad := utilvalidation.IsValidIPForLegacyField(at.Index(i), ip, true, nil); len(bad) > 0 {
-			errs = append(errs, bad...)
-			continue
-		}
-		if i >= len(spec.IPFamilies) {
-			continue
-		}
-		if isIPv6(ip) != (spec.IPFamilies[i] == corev1.IPv6Protocol) {
-			errs = append(errs, field.Invalid(at.Index(i), ip, fmt.Sprintf("expected an %v value as indicated by `ipFamilies[%v]`", spec.IPFamilies[i], i)))
-		}
-	}
-	if len(ips) == 2 {
-		if dual, err := netutils.IsDualStackIPStrings(ips); err == nil && !dual {
-			errs = append(errs, field.Invalid(at, ips, "may specify no more than one IP for each IP family"))
-		}
-	}
-	return errs
-}
-
 func validateServiceStatusUpdate(_ context.Context, s, old *corev1.Service) field.ErrorList {
-	errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
+	return append(apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata), validateLoadBalancerStatus(s, old)...)
+}
+
+func validateLoadBalancerStatus(s, old *corev1.Service) field.ErrorList {
 	at := field.NewPath("status", "loadBalancer", "ingress")
 	if s.Spec.Type != corev1.ServiceTypeLoadBalancer && len(s.Status.LoadBalancer.Ingress) > 0 {
-		errs = append(errs, field.Forbidden(at, "may only be used when `spec.type` is 'LoadBalancer'"))
+		return field.ErrorList{field.Forbidden(at, "may only be used when `spec.type` is 'LoadBalancer'")}
 	}
+	var had []string
+	for _, in := range old.Status.LoadBalancer.Ingress {
+		had = append(had, in.IP)
+	}
+	var errs field.ErrorList
 	for i, in := range s.Status.LoadBalancer.Ingress {
+		ipAt, modeAt, hostAt := at.Index(i).Child("ip"), at.Index(i).Child("ipMode"), at.Index(i).Child("hostname")
 		if in.IP != "" {
-			errs = append(errs, utilvalidation.IsValidIPForLegacyField(at.Index(i).Child("ip"), in.IP, false, nil)...)
+			errs = append(errs, utilvalidation.IsValidIPForLegacyField(ipAt, in.IP, true, had)...)
 		}
-		if in.IP == "" && in.IPMode != nil {
-			errs = append(errs, field.Forbidden(at.Index(i).Child("ipMode"), "may not be specified when `ip` is not set"))
+		switch {
+		case in.IPMode == nil:
+			if in.IP != "" {
+				errs = append(errs, field.Required(modeAt, "must be specified when `ip` is set"))
+			}
+		case in.IP == "":
+			errs = append(errs, field.Forbidden(modeAt, "may not be specified when `ip` is not set"))
+		default:
+			errs = append(errs, supported(*in.IPMode, modeAt, corev1.LoadBalancerIPModeProxy, corev1.LoadBalancerIPModeVIP)...)
 		}
 		if in.Hostname != "" {
-			errs = append(errs, ValidateDNS1123Subdomain(in.Hostname, at.Index(i).Child("hostname"))...)
+			errs = append(errs, ValidateDNS1123Subdomain(in.Hostname, hostAt)...)
+			if netutils.ParseIPSloppy(in.Hostname) != nil {
+				errs = append(errs, field.Invalid(hostAt, in.Hostname, "must be a DNS name, not an IP address"))
+			}
 		}
 	}
 	return errs
