@@ -149,10 +149,6 @@ func strategiesDir(data string) string { return filepath.Join(data, "strategies"
 func keptStrategiesDir(data string) string {
 	return filepath.Join(data, "cache", "strategies")
 }
-func strategiesDir(data string) string { return filepath.Join(data, "strategies") }
-func keptStrategiesDir(data string) string {
-	return filepath.Join(data, "cache", "strategies")
-}
 func nodesDir(data string) string      { return filepath.Join(data, "nodes") }
 func topologyDir(data string) string   { return filepath.Join(data, "topology") }
 func containerdDir(data string) string { return filepath.Join(data, "containerd") }

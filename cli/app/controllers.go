@@ -50,8 +50,3 @@ func (c *controlPlane) newControllers(events *reconcile.Events, router *strategy
 func (c *controlPlane) reconcileEnv(events *reconcile.Events) reconcile.Env {
 	return reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers"), Lead: c.leader.Lead}
 }
-
-// reconcileEnv is what every controller is built from.
-func (c *controlPlane) reconcileEnv(events *reconcile.Events) reconcile.Env {
-	return reconcile.Env{Client: c.client, Events: events, Logger: c.log.With("part", "controllers"), Lead: c.leader.Lead}
-}
