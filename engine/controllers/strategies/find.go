@@ -1,6 +1,8 @@
 package strategies
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -92,7 +94,24 @@ func (f *finder) readConfigMap(key *pintle.ConfigMapKey) ([]byte, error) {
 	if !ok {
 		return nil, &Fault{NotFound, fmt.Sprintf("spec.module.configMap.key: the binaryData of ConfigMap %s/%s has no entry %q", key.Namespace, key.Name, key.Key)}
 	}
-	return module, nil
+	return unpack(module)
+}
+
+// unpack decompresses what is gzip: a ConfigMap has room for a mebibyte, and the
+// modules of some compilers do not fit uncompressed.
+func unpack(module []byte) ([]byte, error) {
+	if !bytes.HasPrefix(module, []byte("\x1f\x8b")) {
+		return module, nil
+	}
+	r, err := gzip.NewReader(bytes.NewReader(module))
+	if err == nil {
+		module, err = readModule(r)
+	}
+	var fault *Fault
+	if err != nil && !errors.As(err, &fault) {
+		err = &Fault{Refused, fmt.Sprintf("decompress it: %v", err)}
+	}
+	return module, err
 }
 
 // readFile reads below the directory of modules and nowhere else, links or not.
