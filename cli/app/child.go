@@ -20,12 +20,13 @@ import (
 // addresses, divided by a comma.
 type NodeProcess struct {
 	Name, IP, Netns, DataDir string
+	Overlay                  bool
 }
 
 // RunNodeProcess runs the node until ctx ends, with the credentials that the
 // parent wrote. It is called inside the node's network namespace.
 func RunNodeProcess(ctx context.Context, p NodeProcess, log *slog.Logger) error {
-	spec := nodeSpec{Name: p.Name, Netns: p.Netns, DataDir: p.DataDir}
+	spec := nodeSpec{Name: p.Name, Netns: p.Netns, DataDir: p.DataDir, Overlay: p.Overlay}
 	if err := spec.setIPs(p.IP); err != nil {
 		return fmt.Errorf("--ip: %w", err)
 	}

@@ -37,6 +37,8 @@ type Config struct {
 	Kubeconfig string // empty: in the data directory
 	// DualStack gives nodes, pods and Services that want them IPv6 addresses too.
 	DualStack bool
+	// Overlay carries packets between pods of different nodes in VXLAN.
+	Overlay bool
 	// Nodes run containers; FakeNodes only report that they do.
 	Nodes     int
 	FakeNodes int

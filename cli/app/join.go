@@ -28,6 +28,8 @@ type AgentConfig struct {
 	// NodeName defaults to the machine's name; NodeIP to the address from which
 	// the server is reached. It may be two addresses, divided by a comma.
 	NodeName, NodeIP string
+	// Overlay must be as the cluster's other nodes have it.
+	Overlay bool
 }
 
 // Validate names the flag that is wrong and what it takes.
@@ -101,7 +103,7 @@ func RunAgent(ctx context.Context, cfg AgentConfig, log *slog.Logger) error {
 // agentSpec finds the node's address. Beside a server that listens on loopback
 // alone it is the first address of the machine's node network, which is made here.
 func agentSpec(ctx context.Context, cfg AgentConfig) (nodeSpec, error) {
-	spec := nodeSpec{Name: cfg.NodeName, DataDir: cfg.DataDir}
+	spec := nodeSpec{Name: cfg.NodeName, DataDir: cfg.DataDir, Overlay: cfg.Overlay}
 	if cfg.NodeIP != "" {
 		return spec, spec.setIPs(cfg.NodeIP)
 	}

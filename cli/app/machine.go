@@ -102,7 +102,7 @@ func (c *controlPlane) runNodes(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("make the place of %s: %w", nodeName(i), err)
 		}
-		spec := nodeSpec{Name: place.Name, IP: place.IP, IP6: place.IP6, Netns: place.NetnsPath, DataDir: c.cfg.DataDir}
+		spec := nodeSpec{Name: place.Name, IP: place.IP, IP6: place.IP6, Netns: place.NetnsPath, DataDir: c.cfg.DataDir, Overlay: c.cfg.Overlay}
 		if i > 0 {
 			group.Go(func() error { return c.superviseNode(ctx, spec) })
 			continue
@@ -129,7 +129,8 @@ func (c *controlPlane) superviseNode(ctx context.Context, s nodeSpec) error {
 		if !awaitSwitch(ctx, s, true) {
 			return nil
 		}
-		cmd := exec.Command(self, "run-node", "--data", s.DataDir, "--name", s.Name, "--ip", strings.Join(s.ips(), ","), "--netns", s.Netns)
+		cmd := exec.Command(self, "run-node", "--data", s.DataDir, "--name", s.Name, "--ip", strings.Join(s.ips(), ","), "--netns", s.Netns,
+			"--overlay="+strconv.FormatBool(s.Overlay))
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		stdin, err := cmd.StdinPipe()
 		if err != nil {

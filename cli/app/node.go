@@ -42,6 +42,8 @@ type nodeSpec struct {
 	IP   netip.Addr
 	// IP6 is valid on a cluster of two families.
 	IP6 netip.Addr
+	// Overlay is Config.Overlay.
+	Overlay bool
 	// Netns is the path of the node's network namespace; empty for the machine's.
 	Netns string
 	// DataDir is the cluster's (or the agent's) directory on this machine.
@@ -80,7 +82,7 @@ func (s *nodeSpec) setIPs(text string) error {
 
 func (s nodeSpec) networkConfig(log *slog.Logger) network.Config {
 	return network.Config{
-		DataDir: filepath.Join(s.dir(), "network"), ClusterCIDR: netip.MustParsePrefix(PodCIDR), Logger: log,
+		DataDir: filepath.Join(s.dir(), "network"), ClusterCIDR: netip.MustParsePrefix(PodCIDR), Overlay: s.Overlay, Logger: log,
 	}
 }
 
@@ -160,7 +162,7 @@ func runNode(ctx context.Context, s nodeSpec, api nodeAPI, log *slog.Logger) err
 	if err != nil {
 		return fmt.Errorf("node %s: %w", s.Name, err)
 	}
-	routes, err := network.NewRouteController(s.Name, api.informers.Core().V1().Nodes(), log)
+	routes, err := network.NewRouteController(s.Name, api.informers.Core().V1().Nodes(), s.Overlay, log)
 	if err != nil {
 		return fmt.Errorf("node %s: %w", s.Name, err)
 	}

@@ -18,6 +18,7 @@ func agentCommand() *cli.Command {
 			&cli.StringFlag{Name: "token", Usage: "the `TOKEN` that `pintle token` printed; needed the first time", EnvVars: []string{"PINTLE_TOKEN"}},
 			&cli.StringFlag{Name: "node-name", Usage: "the node's `NAME` (default: the machine's)"},
 			&cli.StringFlag{Name: "node-ip", Usage: "the node's `ADDRESS`, or one of IPv4 and one of IPv6 with a comma between (default: the one the server is reached from)"},
+			overlayFlag(),
 			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
 		},
 		Action: func(c *cli.Context) error {
@@ -27,7 +28,7 @@ func agentCommand() *cli.Command {
 			}
 			cfg := app.AgentConfig{
 				DataDir: data, Server: c.String("server"), Token: c.String("token"),
-				NodeName: c.String("node-name"), NodeIP: c.String("node-ip"),
+				NodeName: c.String("node-name"), NodeIP: c.String("node-ip"), Overlay: c.Bool("overlay"),
 			}
 			if err := cfg.Validate(); err != nil {
 				return cli.Exit("pintle agent: "+err.Error(), 2)

@@ -30,6 +30,10 @@ func clusterFlags() []cli.Flag {
 	}, append(storeFlags(), securityFlags()...)...)
 }
 
+func overlayFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "overlay", Usage: "carry packets between pods of different nodes in VXLAN, for networks that do not pass them; the same on all nodes"}
+}
+
 func clusterConfig(c *cli.Context) (app.Config, error) {
 	if c.NArg() > 0 {
 		return app.Config{}, cli.Exit(fmt.Sprintf("pintle %s takes flags only, not %q; see `pintle %s --help`", c.Command.Name, c.Args().First(), c.Command.Name), 2)

@@ -17,7 +17,7 @@ func runNodeCommand() *cli.Command {
 		Flags: []cli.Flag{
 			dataFlag(),
 			&cli.StringFlag{Name: "name"}, &cli.StringFlag{Name: "ip"}, &cli.StringFlag{Name: "netns"},
-			&cli.StringFlag{Name: "log-level", Value: "info"},
+			overlayFlag(), &cli.StringFlag{Name: "log-level", Value: "info"},
 		},
 		Action: func(c *cli.Context) error {
 			log, err := newLogger(c.App.ErrWriter, c.String("log-level"))
@@ -31,7 +31,7 @@ func runNodeCommand() *cli.Command {
 				cancel()
 			}()
 			return app.RunNodeProcess(ctx, app.NodeProcess{
-				Name: c.String("name"), IP: c.String("ip"), Netns: c.String("netns"), DataDir: c.String("data"),
+				Name: c.String("name"), IP: c.String("ip"), Netns: c.String("netns"), DataDir: c.String("data"), Overlay: c.Bool("overlay"),
 			}, log)
 		},
 	}

@@ -50,6 +50,8 @@ type Config struct {
 	// NodeSubnet and NodeSubnet6 hold the nodes of this machine; not masqueraded
 	// either.
 	NodeSubnet, NodeSubnet6 netip.Prefix
+	// Overlay leaves room in pods' packets for the headers of VXLAN.
+	Overlay bool
 	// Bridge is the pod bridge's name inside the node's namespace.
 	Bridge string
 	// Table is the name of the nftables table that this package owns.

@@ -9,8 +9,9 @@
 //   - Topology: the node side of one machine. Node 0 lives in the machine's own
 //     namespace; every further node has a namespace of its own, connected by a
 //     veth pair to one bridge, so that everything between nodes is real.
-//   - RouteController: host-gateway routes between the nodes' pod ranges, kept
-//     equal to the Node objects.
+//   - RouteController: the ways between the nodes' pod ranges, kept equal to the
+//     Node objects: host-gateway routes, or an overlay of VXLAN where the network
+//     between the nodes passes no packets of pods.
 //
 // It never touches a table, link, namespace or lease it did not make, and keeps
 // nothing outside its data folder except the kernel objects themselves. The one

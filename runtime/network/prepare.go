@@ -32,7 +32,7 @@ func (n *Network) prepare(ctx context.Context) error {
 		return err
 	}
 	if !n.cni.custom() {
-		if err := ensureBridge(n.cfg.Bridge, gateways(n.mu.podCIDRs), n.cfg.DataDir); err != nil {
+		if err := ensureBridge(n.cfg.Bridge, gateways(n.mu.podCIDRs), n.mtu(), n.cfg.DataDir); err != nil {
 			return err
 		}
 		if err := admitBridge(ctx, n.cfg.Bridge); err != nil {
@@ -59,12 +59,20 @@ func (n *Network) conflist() []byte {
 		bridge:  n.cfg.Bridge,
 		cidrs:   cidrs,
 		ipamDir: n.ipamDir(),
-		mtu:     uplinkMTU(),
+		mtu:     n.mtu(),
 	})
 	if err != nil {
 		panic("marshal the built-in conflist: " + err.Error()) // plain strings and numbers
 	}
 	return list
+}
+
+// mtu is the size of pods' packets.
+func (n *Network) mtu() int {
+	if n.cfg.Overlay {
+		return overlayMTU()
+	}
+	return uplinkMTU()
 }
 
 // syncRules brings the table up to date after host ports came or went.
@@ -149,17 +157,22 @@ func gateways(cidrs []netip.Prefix) (out []netip.Prefix) {
 
 // ensureBridge makes the bridge with its addresses, or checks that the one there
 // is ours: the owner (a data folder) is kept as the link's alias.
-func ensureBridge(name string, addrs []netip.Prefix, owner string) error {
+func ensureBridge(name string, addrs []netip.Prefix, mtu int, owner string) error {
 	alias := ownerAlias(owner)
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
-		link, err = addBridge(name, alias)
+		link, err = addBridge(name, mtu, alias)
 	}
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", name, err)
 	}
 	if got := link.Attrs().Alias; got != alias {
 		return fmt.Errorf("bridge %s belongs to %q, not to %q: end the other cluster with `pintle down`, or choose another bridge name", name, got, alias)
+	}
+	if link.Attrs().MTU != mtu {
+		if err := netlink.LinkSetMTU(link, mtu); err != nil {
+			return fmt.Errorf("set the MTU of bridge %s to %d: %w", name, mtu, err)
+		}
 	}
 	for _, addr := range addrs {
 		if err := addAddress(link, addr); err != nil {
@@ -196,11 +209,11 @@ func ownerAlias(dir string) string {
 
 // addBridge gives the bridge a fixed hardware address, so that it does not
 // change with the ports that come and go.
-func addBridge(name, alias string) (netlink.Link, error) {
+func addBridge(name string, mtu int, alias string) (netlink.Link, error) {
 	sum := sha256.Sum256([]byte(name + alias))
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
-	attrs.MTU = uplinkMTU()
+	attrs.MTU = mtu
 	attrs.HardwareAddr = net.HardwareAddr{0x0a, 0x58, sum[0], sum[1], sum[2], sum[3]}
 	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 		return nil, err

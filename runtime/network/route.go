@@ -25,6 +25,8 @@ const routeProtocol = 112
 type Route struct {
 	Dst netip.Prefix
 	Via netip.Addr
+	// link, if set, is the device that Via is behind, whatever its own addresses.
+	link int
 }
 
 // PlanRoutes decides the routes that the named node needs to reach the pods of
@@ -78,17 +80,19 @@ func internalIPs(node *corev1.Node) (out []netip.Addr) {
 // acts in the namespace of its process.
 type RouteController struct {
 	self    string
+	overlay bool
 	nodes   corelisters.NodeLister
 	changes *follow.Follower
 	logger  *slog.Logger
 }
 
-// NewRouteController registers with the informer, which its caller starts.
-func NewRouteController(self string, nodes coreinformers.NodeInformer, logger *slog.Logger) (*RouteController, error) {
+// NewRouteController registers with the informer, which its caller starts. With
+// overlay, packets to other nodes' pods travel in VXLAN; all nodes must agree.
+func NewRouteController(self string, nodes coreinformers.NodeInformer, overlay bool, logger *slog.Logger) (*RouteController, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	c := &RouteController{self: self, nodes: nodes.Lister(), changes: follow.New(), logger: logger}
+	c := &RouteController{self: self, overlay: overlay, nodes: nodes.Lister(), changes: follow.New(), logger: logger}
 	return c, c.changes.On(nodes.Informer(), func(old, cur any) bool { return routeRelevant(old.(*corev1.Node), cur.(*corev1.Node)) })
 }
 
@@ -104,7 +108,10 @@ func (c *RouteController) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return applyRoutes(PlanRoutes(c.self, nodes))
+		if c.overlay {
+			return applyTunnels(planTunnels(c.self, nodes))
+		}
+		return errors.Join(removeOverlay(), applyRoutes(PlanRoutes(c.self, nodes)))
 	})
 }
 
@@ -121,8 +128,11 @@ func applyRoutes(want []Route) error {
 			continue
 		}
 		delete(have, r.Dst)
-		err := netlink.RouteReplace(&netlink.Route{Dst: ipNet(r.Dst), Gw: r.Via.AsSlice(), Protocol: routeProtocol})
-		if err != nil {
+		route := &netlink.Route{Dst: ipNet(r.Dst), Gw: r.Via.AsSlice(), Protocol: routeProtocol, LinkIndex: r.link}
+		if r.link != 0 {
+			route.Flags = int(netlink.FLAG_ONLINK)
+		}
+		if err := netlink.RouteReplace(route); err != nil {
 			errs = append(errs, fmt.Errorf("route %s via %s: %w", r.Dst, r.Via, err))
 		}
 	}
@@ -153,5 +163,5 @@ func ownRoutes() (map[netip.Prefix]netip.Addr, error) {
 	return have, nil
 }
 
-// RemoveRoutes deletes every route of ours in the current namespace.
-func RemoveRoutes() error { return applyRoutes(nil) }
+// RemoveRoutes deletes every route of ours in the current namespace, and the overlay.
+func RemoveRoutes() error { return errors.Join(applyRoutes(nil), removeOverlay()) }

@@ -112,7 +112,7 @@ func (t *Topology) Up(ctx context.Context) error {
 	for _, a := range t.families() {
 		subnets = append(subnets, a.nodes)
 	}
-	if err := ensureBridge(t.cfg.Bridge, gateways(subnets), t.cfg.DataDir); err != nil {
+	if err := ensureBridge(t.cfg.Bridge, gateways(subnets), uplinkMTU(), t.cfg.DataDir); err != nil {
 		return err
 	}
 	if err := admitBridge(ctx, t.cfg.Bridge); err != nil {
