@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/pintle-io/pintle/runtime/ruleset"
 )
 
 // snapshot is the state of the informers: Services, and their slices by
@@ -21,7 +23,7 @@ type part struct {
 	service *corev1.Service
 	slices  []*discoveryv1.EndpointSlice
 	ports   []servicePort
-	rules   Ruleset
+	rules   ruleset.Ruleset
 }
 
 // assembly is the Ruleset of all Services put together of a part for each, so that a
@@ -30,13 +32,13 @@ type part struct {
 // two Services name, an endpoint of two), and the first by name has it.
 type assembly struct {
 	parts  map[string]*part
-	claims map[elementKey][]claim // in the order of services
+	claims map[ruleset.Key][]claim // in the order of services
 }
 
 type claim struct{ service, value string }
 
 func newAssembly() *assembly {
-	return &assembly{parts: map[string]*part{}, claims: map[elementKey][]claim{}}
+	return &assembly{parts: map[string]*part{}, claims: map[ruleset.Key][]claim{}}
 }
 
 // changes decides the parts that are not what the snapshot says; nil for one that is
@@ -62,24 +64,24 @@ func (a *assembly) changes(s snapshot, build func(*corev1.Service, []*discoveryv
 // step is the part of the Ruleset, and the ports, that a change touches: before it
 // and after.
 type step struct {
-	old, cur           Ruleset
+	old, cur           ruleset.Ruleset
 	oldPorts, curPorts []servicePort
 }
 
 // replace puts the parts in and answers what that changes.
 func (a *assembly) replace(changed map[string]*part) step {
-	s := step{old: newRuleset(), cur: newRuleset()}
-	touched := map[elementKey]bool{}
+	s := step{old: ruleset.New(), cur: ruleset.New()}
+	touched := map[ruleset.Key]bool{}
 	names := slices.Sorted(maps.Keys(changed))
 	for _, name := range names {
 		if had := a.parts[name]; had != nil {
 			s.oldPorts = append(s.oldPorts, had.ports...)
-			s.old.addOwn(had.rules)
+			addOwn(s.old, had.rules)
 			note(touched, had.rules)
 		}
 		if now := changed[name]; now != nil {
 			s.curPorts = append(s.curPorts, now.ports...)
-			s.cur.addOwn(now.rules)
+			addOwn(s.cur, now.rules)
 			note(touched, now.rules)
 		}
 	}
@@ -91,30 +93,30 @@ func (a *assembly) replace(changed map[string]*part) step {
 	return s
 }
 
-func note(touched map[elementKey]bool, rs Ruleset) {
-	for k := range rs.elements {
+func note(touched map[ruleset.Key]bool, rs ruleset.Ruleset) {
+	for k := range rs.Elements {
 		touched[k] = true
 	}
 }
 
 // addOwn adds what belongs to one Service alone.
-func (rs Ruleset) addOwn(of Ruleset) {
-	maps.Copy(rs.chains, of.chains)
-	maps.Copy(rs.affinity, of.affinity)
+func addOwn(to, of ruleset.Ruleset) {
+	maps.Copy(to.Chains, of.Chains)
+	maps.Copy(to.Sets, of.Sets)
 }
 
 // read sets the elements to what they hold now.
-func (a *assembly) read(keys map[elementKey]bool, into Ruleset) {
+func (a *assembly) read(keys map[ruleset.Key]bool, into ruleset.Ruleset) {
 	for k := range keys {
 		if claims := a.claims[k]; len(claims) > 0 {
-			into.elements[k] = claims[0].value
+			into.Elements[k] = claims[0].value
 		}
 	}
 }
 
 func (a *assembly) put(name string, now *part) {
 	if had := a.parts[name]; had != nil {
-		for k := range had.rules.elements {
+		for k := range had.rules.Elements {
 			a.unclaim(k, name)
 		}
 	}
@@ -123,21 +125,21 @@ func (a *assembly) put(name string, now *part) {
 		return
 	}
 	a.parts[name] = now
-	for k, value := range now.rules.elements {
+	for k, value := range now.rules.Elements {
 		a.claim(k, claim{name, value})
 	}
 }
 
-func (a *assembly) find(k elementKey, service string) (int, bool) {
+func (a *assembly) find(k ruleset.Key, service string) (int, bool) {
 	return slices.BinarySearchFunc(a.claims[k], service, func(c claim, s string) int { return cmp.Compare(c.service, s) })
 }
 
-func (a *assembly) claim(k elementKey, c claim) {
+func (a *assembly) claim(k ruleset.Key, c claim) {
 	at, _ := a.find(k, c.service)
 	a.claims[k] = slices.Insert(a.claims[k], at, c)
 }
 
-func (a *assembly) unclaim(k elementKey, service string) {
+func (a *assembly) unclaim(k ruleset.Key, service string) {
 	at, ok := a.find(k, service)
 	if !ok {
 		return

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/pintle-io/pintle/runtime/endpoint"
+	"github.com/pintle-io/pintle/runtime/ruleset"
 )
 
 var testCIDR = netip.MustParsePrefix("10.244.0.0/16")
@@ -79,7 +80,7 @@ func TestDiffConverges(t *testing.T) {
 			if first {
 				baseTable(tx, ipv4, testCIDR)
 			}
-			diff(tx, ipv4, s.old, s.cur)
+			ruleset.Diff(tx, s.old, s.cur)
 			if err := nft.Run(context.Background(), tx); err != nil {
 				rt.Fatalf("%v in\n%s", err, tx)
 			}
@@ -94,7 +95,7 @@ func TestDiffConverges(t *testing.T) {
 			rt.Fatal(d)
 		}
 		tx := incremental.NewTransaction()
-		if s := rules.replace(rules.parts); diff(tx, ipv4, s.old, s.cur) || tx.NumOperations() != 0 {
+		if s := rules.replace(rules.parts); ruleset.Diff(tx, s.old, s.cur) || tx.NumOperations() != 0 {
 			rt.Fatalf("no change, yet operations: %s", tx)
 		}
 	})

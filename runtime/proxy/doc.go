@@ -2,7 +2,7 @@
 //
 // It owns one nftables table per address family, the listeners of health check node
 // ports, and nothing else. A Service and its EndpointSlices become a list of service
-// ports (portsOf), the ports become a Ruleset (Build), both pure; an assembly holds
+// ports (portsOf), the ports become a ruleset.Ruleset (Build), both pure; an assembly holds
 // those of all Services, and what differs for the Services that changed is one small
 // transaction. Verdict maps do the look-up, so the
 // cost of a packet does not grow with the number of Services, nor the cost of a

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/knftables"
 
 	"github.com/pintle-io/pintle/runtime/follow"
+	"github.com/pintle-io/pintle/runtime/ruleset"
 )
 
 // DefaultTable is the nftables table's name.
@@ -178,7 +179,7 @@ func (t *table) sync(ctx context.Context, node string, now snapshot) error {
 		baseTable(tx, t.family, t.cidr)
 	}
 	s := t.rules.replace(changed)
-	if differs := diff(tx, t.family, s.old, s.cur); !differs && t.written {
+	if differs := ruleset.Diff(tx, s.old, s.cur); !differs && t.written {
 		return nil
 	}
 	t.written = false

@@ -1,19 +1,17 @@
 package proxy
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/knftables"
 
 	"github.com/pintle-io/pintle/runtime/endpoint"
+	"github.com/pintle-io/pintle/runtime/ruleset"
 )
 
 // masqueradeMark is the packet mark between the choice of an endpoint and the
@@ -49,30 +47,10 @@ var (
 	ipv6 = family{discoveryv1.AddressTypeIPv6, knftables.IPv6Family, "ip6", "ipv6_addr"}
 )
 
-// elementKey identifies an element of a shared map or set.
-type elementKey struct {
-	container string // map or set
-	key       string // parts joined by " . "
-}
-
-// Ruleset is the changing part of the table, as data.
-type Ruleset struct {
-	// elements: map elements with their verdict, set elements with "".
-	elements map[elementKey]string
-	// chains: the rules of each service chain, in order.
-	chains map[string][]string
-	// affinity: the sets of clients per endpoint, with how long each is kept.
-	affinity map[string]time.Duration
-}
-
-func newRuleset() Ruleset {
-	return Ruleset{elements: map[elementKey]string{}, chains: map[string][]string{}, affinity: map[string]time.Duration{}}
-}
-
 // Build decides the Ruleset for the ports of a Service. clusterCIDR tells pods from
 // others.
-func Build(f family, clusterCIDR netip.Prefix, ports []servicePort) Ruleset {
-	b := builder{f: f, clusterCIDR: clusterCIDR, rs: newRuleset()}
+func Build(f family, clusterCIDR netip.Prefix, ports []servicePort) ruleset.Ruleset {
+	b := builder{f: f, clusterCIDR: clusterCIDR, rs: ruleset.New()}
 	for _, p := range ports {
 		b.add(p)
 	}
@@ -82,7 +60,7 @@ func Build(f family, clusterCIDR netip.Prefix, ports []servicePort) Ruleset {
 type builder struct {
 	f           family
 	clusterCIDR netip.Prefix
-	rs          Ruleset
+	rs          ruleset.Ruleset
 }
 
 // add writes one service port: where it is reached, and what happens there.
@@ -139,9 +117,9 @@ func (b *builder) place(alive, dead, verdict string, key ...string) {
 
 // element adds an element; of two ports that claim one address, the first keeps it.
 func (b *builder) element(container, value string, key ...string) {
-	k := elementKey{container, strings.Join(key, " . ")}
-	if _, taken := b.rs.elements[k]; !taken {
-		b.rs.elements[k] = value
+	k := ruleset.Key{In: container, Key: strings.Join(key, " . ")}
+	if _, taken := b.rs.Elements[k]; !taken {
+		b.rs.Elements[k] = value
 	}
 }
 
@@ -156,13 +134,13 @@ func (b *builder) external(p servicePort) string {
 	anywhere := "goto " + b.pick("cluster", p, p.cluster)
 	mark := "meta mark set meta mark or " + masqueradeMark
 	name := "external/" + p.id()
-	b.rs.chains[name] = []string{mark, anywhere}
+	b.rs.Chains[name] = []string{mark, anywhere}
 	if p.externalLocal {
 		onNode := drop
 		if len(p.local) > 0 {
 			onNode = "goto " + b.pick("local", p, p.local)
 		}
-		b.rs.chains[name] = []string{
+		b.rs.Chains[name] = []string{
 			fmt.Sprintf("%s saddr %s %s", b.f.ip, b.clusterCIDR, anywhere),
 			"fib saddr type local " + mark + " " + anywhere,
 			onNode,
@@ -177,7 +155,7 @@ func (b *builder) guarded(p servicePort, verdict string) string {
 		return verdict
 	}
 	name := "firewall/" + p.id()
-	b.rs.chains[name] = []string{
+	b.rs.Chains[name] = []string{
 		fmt.Sprintf("%s saddr != { %s } drop", b.f.ip, joinPrefixes(p.sourceRanges)),
 		verdict,
 	}
@@ -187,13 +165,13 @@ func (b *builder) guarded(p servicePort, verdict string) string {
 // pick makes the chain that chooses among the endpoints and answers its name.
 func (b *builder) pick(kind string, p servicePort, eps []endpoint.Endpoint) string {
 	name := kind + "/" + p.id()
-	if _, done := b.rs.chains[name]; done || len(eps) == 0 {
+	if _, done := b.rs.Chains[name]; done || len(eps) == 0 {
 		return name
 	}
 	if p.affinity > 0 {
-		b.rs.chains[name] = b.sticky(p, eps)
+		b.rs.Chains[name] = b.sticky(p, eps)
 	} else {
-		b.rs.chains[name] = []string{b.spread(p.protocol, eps)}
+		b.rs.Chains[name] = []string{b.spread(p.protocol, eps)}
 	}
 	return name
 }
@@ -223,8 +201,8 @@ func (b *builder) sticky(p servicePort, eps []endpoint.Endpoint) []string {
 		suffix := p.id() + "/" + strings.ReplaceAll(ep.Addr.Addr().String(), ":", ".") + "/" + utoa(ep.Addr.Port())
 		set := fmt.Sprintf("affinity/%s/%d", suffix, int(p.affinity.Seconds()))
 		chain := "endpoint/" + suffix
-		b.rs.affinity[set] = p.affinity
-		b.rs.chains[chain] = []string{
+		b.rs.Sets[set] = ruleset.Set{Type: b.f.addrType, Timeout: p.affinity}
+		b.rs.Chains[chain] = []string{
 			fmt.Sprintf("update @%s { %s saddr }", set, b.f.ip),
 			b.dnat(p.protocol, ep),
 		}
@@ -232,30 +210,6 @@ func (b *builder) sticky(p servicePort, eps []endpoint.Endpoint) []string {
 		targets = append(targets, fmt.Sprintf("%d : goto %s", i, chain))
 	}
 	return append(rules, fmt.Sprintf("numgen random mod %d vmap { %s }", len(eps), strings.Join(targets, " , ")))
-}
-
-// String lists the Ruleset in a fixed order, for tests and debugging.
-func (rs Ruleset) String() string {
-	var sb strings.Builder
-	for _, k := range sortedElements(rs.elements) {
-		fmt.Fprintln(&sb, strings.TrimSpace(k.container+": "+k.key+" "+rs.elements[k]))
-	}
-	for _, name := range slices.Sorted(maps.Keys(rs.affinity)) {
-		fmt.Fprintf(&sb, "set %s timeout %s\n", name, rs.affinity[name])
-	}
-	for _, name := range slices.Sorted(maps.Keys(rs.chains)) {
-		fmt.Fprintf(&sb, "chain %s\n", name)
-		for _, rule := range rs.chains[name] {
-			fmt.Fprintf(&sb, "  %s\n", rule)
-		}
-	}
-	return sb.String()
-}
-
-func sortedElements(m map[elementKey]string) []elementKey {
-	return slices.SortedFunc(maps.Keys(m), func(a, b elementKey) int {
-		return cmp.Or(strings.Compare(a.container, b.container), strings.Compare(a.key, b.key))
-	})
 }
 
 // joinPrefixes lists the ranges for an anonymous set, those inside others left

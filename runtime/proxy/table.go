@@ -2,17 +2,10 @@ package proxy
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
-	"strings"
-	"time"
 
 	"sigs.k8s.io/knftables"
 )
-
-// affinitySize bounds the clients that are remembered per endpoint.
-const affinitySize = 65535
 
 // baseTable writes the unchanging part of the table into the transaction,
 // replacing whatever an earlier process left of it.
@@ -63,94 +56,4 @@ func baseTable(tx *knftables.Transaction, f family, clusterCIDR netip.Prefix) {
 
 func baseChain(name knftables.BaseChainHook, kind knftables.BaseChainType, hook knftables.BaseChainHook, priority knftables.BaseChainPriority) knftables.Chain {
 	return knftables.Chain{Name: string(name), Type: &kind, Hook: &hook, Priority: &priority}
-}
-
-// diff writes the difference between two Rulesets into the transaction and
-// answers whether there is one. The order matters: what is referred to comes
-// before the reference, and goes after it.
-func diff(tx *knftables.Transaction, f family, old, cur Ruleset) bool {
-	changed := false
-	for _, name := range missing(cur.affinity, old.affinity) {
-		changed = true
-		tx.Add(affinitySet(f, name, cur.affinity[name]))
-	}
-	var rewrite []string
-	for _, name := range slices.Sorted(maps.Keys(cur.chains)) {
-		if was, had := old.chains[name]; !had || !slices.Equal(was, cur.chains[name]) {
-			rewrite = append(rewrite, name)
-			tx.Add(&knftables.Chain{Name: name})
-			if had {
-				tx.Flush(&knftables.Chain{Name: name})
-			}
-		}
-	}
-	for _, name := range rewrite {
-		for _, rule := range cur.chains[name] {
-			tx.Add(&knftables.Rule{Chain: name, Rule: rule})
-		}
-	}
-	if diffElements(tx, old.elements, cur.elements) {
-		changed = true
-	}
-	stale := missing(old.chains, cur.chains)
-	for _, name := range stale {
-		tx.Flush(&knftables.Chain{Name: name})
-	}
-	for _, name := range stale {
-		tx.Delete(&knftables.Chain{Name: name})
-	}
-	for _, name := range missing(old.affinity, cur.affinity) {
-		changed = true
-		tx.Delete(affinitySet(f, name, old.affinity[name]))
-	}
-	return changed || len(rewrite) > 0 || len(stale) > 0
-}
-
-func affinitySet(f family, name string, timeout time.Duration) *knftables.Set {
-	return &knftables.Set{
-		Name:    name,
-		Type:    f.addrType,
-		Flags:   []knftables.SetFlag{knftables.DynamicFlag, knftables.TimeoutFlag},
-		Timeout: &timeout,
-		Size:    knftables.PtrTo[uint64](affinitySize),
-	}
-}
-
-func diffElements(tx *knftables.Transaction, old, cur map[elementKey]string) bool {
-	changed := false
-	for _, k := range sortedElements(old) {
-		if now, ok := cur[k]; !ok || now != old[k] {
-			changed = true
-			tx.Delete(element(k, old[k]))
-		}
-	}
-	for _, k := range sortedElements(cur) {
-		if was, ok := old[k]; !ok || was != cur[k] {
-			changed = true
-			tx.Add(element(k, cur[k]))
-		}
-	}
-	return changed
-}
-
-func element(k elementKey, value string) *knftables.Element {
-	e := &knftables.Element{Key: strings.Split(k.key, " . ")}
-	if value == "" {
-		e.Set = k.container
-	} else {
-		e.Map, e.Value = k.container, []string{value}
-	}
-	return e
-}
-
-// missing are the keys of a that b lacks, sorted.
-func missing[V any](a, b map[string]V) []string {
-	var out []string
-	for k := range a {
-		if _, ok := b[k]; !ok {
-			out = append(out, k)
-		}
-	}
-	slices.Sort(out)
-	return out
 }
