@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +17,7 @@ import (
 	"sigs.k8s.io/knftables"
 
 	"github.com/pintle-io/pintle/runtime/follow"
+	"github.com/pintle-io/pintle/runtime/ruleset"
 )
 
 // Table is the name of the nftables table.
@@ -37,9 +37,10 @@ type Enforcer struct {
 
 // family is one family's table and what was last written to it.
 type family struct {
-	ipv6    bool
-	nft     knftables.Interface
-	written *Rules
+	ipv6 bool
+	nft  knftables.Interface
+	// written is nil while nothing is known of the table; an empty one is not there.
+	written *ruleset.Ruleset
 }
 
 // New registers with the informers, which its caller starts.
@@ -101,64 +102,90 @@ func (e *Enforcer) sync(ctx context.Context) error {
 	for i := range e.families {
 		f := &e.families[i]
 		in.IPv6 = f.ipv6
-		rules := Plan(in)
-		if f.written != nil && reflect.DeepEqual(*f.written, rules) {
-			continue
-		}
-		if err := f.nft.Run(ctx, transaction(f.nft, rules, f.ipv6)); err != nil {
+		if err := f.write(ctx, Plan(in).table()); err != nil {
 			return err
 		}
-		f.written = &rules
 	}
 	return nil
 }
 
-// transaction replaces the whole table.
-func transaction(nft knftables.Interface, r Rules, ipv6 bool) *knftables.Transaction {
+// write brings the table to rules, by what differs from those written last; all of it
+// where nothing is known.
+func (f *family) write(ctx context.Context, rules ruleset.Ruleset) error {
+	tx := f.nft.NewTransaction()
+	old := ruleset.New()
+	switch {
+	case f.written != nil && !f.written.Empty() && !rules.Empty():
+		old = *f.written
+	case f.written != nil && f.written.Empty() && rules.Empty():
+		return nil
+	default:
+		base(tx, f.ipv6, rules.Empty())
+	}
+	if !ruleset.Diff(tx, old, rules) && tx.NumOperations() == 0 {
+		return nil
+	}
+	f.written = nil
+	if err := f.nft.Run(ctx, tx); err != nil {
+		return err
+	}
+	f.written = &rules
+	return nil
+}
+
+// Names of the shared part of the table.
+const (
+	ingressPods = "ingress-pods"
+	egressPods  = "egress-pods"
+)
+
+// base writes the unchanging part, in place of whatever is there; gone leaves nothing.
+func base(tx *knftables.Transaction, ipv6, gone bool) {
 	ip, address := "ip", "ipv4_addr"
 	if ipv6 {
 		ip, address = "ip6", "ipv6_addr"
 	}
-	tx := nft.NewTransaction()
 	tx.Add(&knftables.Table{})
 	tx.Delete(&knftables.Table{})
-	if len(r.Ingress)+len(r.Egress) == 0 {
-		return tx
+	if gone {
+		return
 	}
 	tx.Add(&knftables.Table{})
-	for _, name := range []string{"ingress-pods", "egress-pods"} {
+	for _, name := range []string{ingressPods, egressPods} {
 		tx.Add(&knftables.Map{Name: name, Type: address + " : verdict"})
-	}
-	for _, s := range r.Sets {
-		tx.Add(&knftables.Set{Name: s.Name, Type: s.Type})
-		for _, e := range s.Elements {
-			tx.Add(&knftables.Element{Set: s.Name, Key: element(e)})
-		}
 	}
 	kind, hook, priority := knftables.FilterType, knftables.ForwardHook, knftables.FilterPriority
 	tx.Add(&knftables.Chain{Name: "ingress"})
 	tx.Add(&knftables.Chain{Name: "forward", Type: &kind, Hook: &hook, Priority: &priority})
-	for _, c := range r.Chains {
-		tx.Add(&knftables.Chain{Name: c.Name})
+	for _, r := range []knftables.Rule{
+		{Chain: "ingress", Rule: ip + " daddr vmap @" + ingressPods},
+		{Chain: "ingress", Rule: "accept"},
+		{Chain: "forward", Rule: "ct state established,related accept"},
+		{Chain: "forward", Rule: ip + " saddr vmap @" + egressPods},
+		{Chain: "forward", Rule: "goto ingress"},
+	} {
+		tx.Add(&r)
 	}
-	for _, c := range r.Chains {
-		for _, rule := range c.Rules {
-			tx.Add(&knftables.Rule{Chain: c.Name, Rule: rule})
+}
+
+// table is the rules as the changing part of a table.
+func (r Rules) table() ruleset.Ruleset {
+	out := ruleset.New()
+	for _, s := range r.Sets {
+		out.Sets[s.Name] = ruleset.Set{Type: s.Type}
+		for _, e := range s.Elements {
+			out.Elements[ruleset.Key{In: s.Name, Key: e}] = ""
 		}
 	}
-	verdicts := func(name string, of map[string]string) {
-		for _, ip := range slices.Sorted(maps.Keys(of)) {
-			tx.Add(&knftables.Element{Map: name, Key: []string{ip}, Value: []string{"goto " + of[ip]}})
+	for _, c := range r.Chains {
+		out.Chains[c.Name] = c.Rules
+	}
+	for name, verdicts := range map[string]map[string]string{ingressPods: r.Ingress, egressPods: r.Egress} {
+		for ip, chain := range verdicts {
+			out.Elements[ruleset.Key{In: name, Key: ip}] = "goto " + chain
 		}
 	}
-	verdicts("ingress-pods", r.Ingress)
-	verdicts("egress-pods", r.Egress)
-	tx.Add(&knftables.Rule{Chain: "ingress", Rule: ip + " daddr vmap @ingress-pods"})
-	tx.Add(&knftables.Rule{Chain: "ingress", Rule: "accept"})
-	tx.Add(&knftables.Rule{Chain: "forward", Rule: "ct state established,related accept"})
-	tx.Add(&knftables.Rule{Chain: "forward", Rule: ip + " saddr vmap @egress-pods"})
-	tx.Add(&knftables.Rule{Chain: "forward", Rule: "goto ingress"})
-	return tx
+	return out
 }
 
 // Remove takes the tables away.

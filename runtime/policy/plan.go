@@ -46,10 +46,59 @@ type Chain struct {
 	Rules []string
 }
 
-// Chains that decide when a packet is through.
-const (
-	allowIngress = "accept"
-	allowEgress  = "goto ingress"
+// direction is what differs between the rules for what comes to a pod and for what it
+// sends.
+type direction struct {
+	kind networkingv1.PolicyType
+	// pod and policy begin the names of chains.
+	pod, policy string
+	// peer is the field of the other side's address.
+	peer string
+	// allow is what becomes of a packet that may pass: one that is sent goes on to
+	// whom it reaches.
+	allow string
+	rules func(*networkingv1.NetworkPolicySpec) []peersAndPorts
+	// named are the pods whose named ports are meant.
+	named func(*planner, *networkingv1.NetworkPolicy, []networkingv1.NetworkPolicyPeer) []pod
+	// chains of the isolated pods.
+	chains func(*Rules) map[string]string
+}
+
+type peersAndPorts struct {
+	peers []networkingv1.NetworkPolicyPeer
+	ports []networkingv1.NetworkPolicyPort
+}
+
+var (
+	ingress = direction{
+		kind: networkingv1.PolicyTypeIngress, pod: "to-", policy: "in-", peer: "saddr", allow: "accept",
+		rules: func(s *networkingv1.NetworkPolicySpec) (out []peersAndPorts) {
+			for _, r := range s.Ingress {
+				out = append(out, peersAndPorts{r.From, r.Ports})
+			}
+			return out
+		},
+		named: func(p *planner, np *networkingv1.NetworkPolicy, _ []networkingv1.NetworkPolicyPeer) []pod {
+			return p.selected(np)
+		},
+		chains: func(r *Rules) map[string]string { return r.Ingress },
+	}
+	egress = direction{
+		kind: networkingv1.PolicyTypeEgress, pod: "from-", policy: "out-", peer: "daddr", allow: "goto ingress",
+		rules: func(s *networkingv1.NetworkPolicySpec) (out []peersAndPorts) {
+			for _, r := range s.Egress {
+				out = append(out, peersAndPorts{r.To, r.Ports})
+			}
+			return out
+		},
+		named: func(p *planner, np *networkingv1.NetworkPolicy, peers []networkingv1.NetworkPolicyPeer) []pod {
+			if len(peers) == 0 {
+				return p.pods
+			}
+			return p.matching(np.Namespace, peers)
+		},
+		chains: func(r *Rules) map[string]string { return r.Egress },
+	}
 )
 
 // pod is one that can be a peer or be protected.
@@ -108,31 +157,20 @@ func (p *planner) collectPods() {
 
 // protect gives a pod its chains if policies isolate it.
 func (p *planner) protect(x pod, policies []*networkingv1.NetworkPolicy) {
-	var in, out []string
-	isolatedIn, isolatedOut := false, false
-	for _, np := range policies {
-		if np.Namespace != x.Namespace || !selects(&np.Spec.PodSelector, x.Labels) {
-			continue
-		}
-		if slices.Contains(np.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
-			isolatedIn = true
-			in = append(in, "jump "+p.ingress(np))
-		}
-		if slices.Contains(np.Spec.PolicyTypes, networkingv1.PolicyTypeEgress) {
-			isolatedOut = true
-			out = append(out, "jump "+p.egress(np))
-		}
-	}
 	id := strings.NewReplacer(".", "-", ":", "-").Replace(x.ip.String())
-	if isolatedIn {
-		own := fmt.Sprintf("%s saddr %s accept", p.ip, x.ip)
-		p.rules.Ingress[x.ip.String()] = "to-" + id
-		p.chain("to-"+id, append(append([]string{own}, in...), "drop"))
-	}
-	if isolatedOut {
-		own := fmt.Sprintf("%s daddr %s goto ingress", p.ip, x.ip)
-		p.rules.Egress[x.ip.String()] = "from-" + id
-		p.chain("from-"+id, append(append([]string{own}, out...), "drop"))
+	for _, d := range []direction{ingress, egress} {
+		// What a pod sends to itself always passes.
+		rules, isolated := []string{fmt.Sprintf("%s %s %s %s", p.ip, d.peer, x.ip, d.allow)}, false
+		for _, np := range policies {
+			if np.Namespace == x.Namespace && slices.Contains(np.Spec.PolicyTypes, d.kind) && selects(&np.Spec.PodSelector, x.Labels) {
+				isolated = true
+				rules = append(rules, "jump "+p.policy(np, d))
+			}
+		}
+		if isolated {
+			d.chains(&p.rules)[x.ip.String()] = d.pod + id
+			p.chain(d.pod+id, append(rules, "drop"))
+		}
 	}
 }
 
@@ -151,41 +189,18 @@ func policyID(np *networkingv1.NetworkPolicy) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// ingress makes the chain of a policy's ingress rules and returns its name.
-func (p *planner) ingress(np *networkingv1.NetworkPolicy) string {
-	name := "in-" + policyID(np)
+// policy makes the chain of a policy's rules in a direction and returns its name.
+func (p *planner) policy(np *networkingv1.NetworkPolicy, d direction) string {
+	name := d.policy + policyID(np)
 	if p.made[name] {
 		return name
 	}
 	p.made[name] = true
 	var rules []string
-	for i, r := range np.Spec.Ingress {
+	for i, r := range d.rules(&np.Spec) {
 		id := fmt.Sprintf("%s-%d", name, i)
-		peers := p.peers(np.Namespace, r.From, id, "saddr")
-		// Named ports are those of the pods that the policy protects.
-		targets := p.selected(np)
-		rules = append(rules, p.combine(peers, r.Ports, targets, id, allowIngress)...)
-	}
-	p.chain(name, rules)
-	return name
-}
-
-func (p *planner) egress(np *networkingv1.NetworkPolicy) string {
-	name := "out-" + policyID(np)
-	if p.made[name] {
-		return name
-	}
-	p.made[name] = true
-	var rules []string
-	for i, r := range np.Spec.Egress {
-		id := fmt.Sprintf("%s-%d", name, i)
-		peers := p.peers(np.Namespace, r.To, id, "daddr")
-		// Named ports are those of the pods that are reached.
-		targets := p.pods
-		if len(r.To) > 0 {
-			targets = p.matching(np.Namespace, r.To)
-		}
-		rules = append(rules, p.combine(peers, r.Ports, targets, id, allowEgress)...)
+		peers := p.peers(np.Namespace, r.peers, id, d.peer)
+		rules = append(rules, p.combine(peers, r.ports, d.named(p, np, r.peers), id, d.allow)...)
 	}
 	p.chain(name, rules)
 	return name

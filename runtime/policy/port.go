@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -80,15 +79,4 @@ func portsNamed(pod *corev1.Pod, name, proto string) (out []int32) {
 func selects(s *metav1.LabelSelector, set labels.Set) bool {
 	sel, err := metav1.LabelSelectorAsSelector(s)
 	return err == nil && sel.Matches(set)
-}
-
-// element splits what a Set holds into the parts that nftables keys have.
-func element(text string) []string {
-	parts := strings.Split(text, " . ")
-	if len(parts) == 3 {
-		if _, err := strconv.Atoi(parts[2]); err != nil {
-			return nil
-		}
-	}
-	return parts
 }
