@@ -27,7 +27,7 @@ const (
 	BindingName = "strategy-binding-controller"
 	// again is how often what a strategy did is brought into its status, and files
 	// are looked at.
-	again = 10 * time.Second
+	again = 5 * time.Second
 )
 
 // Config of the controllers. All but Registry is required.
