@@ -24,7 +24,7 @@ func service(name string, kind corev1.ServiceType) *corev1.Service {
 
 func TestServiceAddressesAndPorts(t *testing.T) {
 	e := start(t, func(r *registry.Config, _ *apiserver.Config) {
-		r.ServiceCIDR, r.NodePorts = "10.1.2.0/29", registry.PortRange{First: 30000, Last: 30001}
+		r.ServiceCIDRs, r.NodePorts = []string{"10.1.2.0/29"}, registry.PortRange{First: 30000, Last: 30001}
 	})
 	ns := e.namespace(t, "a")
 	services := e.kube.CoreV1().Services(ns)

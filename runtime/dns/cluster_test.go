@@ -74,7 +74,7 @@ func runNode(name string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(twoNodes()...), 0)
-	routes, err := network.NewRouteController(name, factory.Core().V1().Nodes(), nil)
+	routes, err := network.NewRouteController(name, factory.Core().V1().Nodes(), false, nil)
 	if err != nil {
 		return err
 	}
