@@ -5,12 +5,12 @@ import (
 	"strings"
 
 	v1 "k8s.io/api/resource/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 func claims() apis.Resource {
@@ -20,18 +20,29 @@ func claims() apis.Resource {
 		NoGeneration: true,
 	}
 	rules := apis.TypedRules[*v1.ResourceClaim]{
-		Default:                func(c *v1.ResourceClaim) { defaultClaim(&c.Spec) },
-		PrepareForCreate:       parts.Create,
-		PrepareForUpdate:       parts.Update,
-		PrepareForStatusUpdate: parts.UpdateStatus,
-		Validate: func(ctx context.Context, c *v1.ResourceClaim) field.ErrorList {
+		Default: func(c *v1.ResourceClaim) { defaultClaim(&c.Spec) },
+		PrepareForCreate: func(ctx context.Context, c *v1.ResourceClaim) {
+			parts.Create(ctx, c)
+			dropAlpha(&c.Spec.Devices)
+		},
+		PrepareForUpdate: func(ctx context.Context, c, old *v1.ResourceClaim) {
+			parts.Update(ctx, c, old)
+			dropAlpha(&c.Spec.Devices)
+		},
+		PrepareForStatusUpdate: func(ctx context.Context, c, old *v1.ResourceClaim) {
+			parts.UpdateStatus(ctx, c, old)
+			if a := c.Status.Allocation; a != nil {
+				for i := range a.Devices.Results {
+					a.Devices.Results[i].SkipNodeOperations = nil
+				}
+			}
+		},
+		Validate: func(_ context.Context, c *v1.ResourceClaim) field.ErrorList {
 			errs := apis.ValidateMeta(&c.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
-			errs = append(errs, validateRequests(&c.Spec, specPath)...)
-			return errs
+			return append(errs, validateDevices(&c.Spec.Devices, specPath.Child("devices"))...)
 		},
 		ValidateUpdate: func(_ context.Context, c, old *v1.ResourceClaim) field.ErrorList {
-			errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
-			return append(errs, validation.ValidateImmutableField(c.Spec, old.Spec, specPath)...)
+			return apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
 		},
 		ValidateStatusUpdate: validateClaimStatus,
 	}.Rules()
@@ -71,11 +82,13 @@ func claimState(c *v1.ResourceClaim) string {
 
 func claimTemplates() apis.Resource {
 	rules := apis.TypedRules[*v1.ResourceClaimTemplate]{
-		Default: func(t *v1.ResourceClaimTemplate) { defaultClaim(&t.Spec.Spec) },
-		Validate: func(ctx context.Context, t *v1.ResourceClaimTemplate) field.ErrorList {
+		Default:          func(t *v1.ResourceClaimTemplate) { defaultClaim(&t.Spec.Spec) },
+		PrepareForCreate: func(_ context.Context, t *v1.ResourceClaimTemplate) { dropAlpha(&t.Spec.Spec.Devices) },
+		PrepareForUpdate: func(_ context.Context, t, _ *v1.ResourceClaimTemplate) { dropAlpha(&t.Spec.Spec.Devices) },
+		Validate: func(_ context.Context, t *v1.ResourceClaimTemplate) field.ErrorList {
 			errs := apis.ValidateMeta(&t.ObjectMeta, true, validation.NameIsDNSSubdomain, metadata)
-			errs = append(errs, validateRequests(&t.Spec.Spec, specPath.Child("spec"))...)
-			return errs
+			errs = append(errs, core.ValidateTemplateMeta(&t.Spec.ObjectMeta, specPath.Child("metadata"))...)
+			return append(errs, validateDevices(&t.Spec.Spec.Devices, specPath.Child("spec", "devices"))...)
 		},
 		ValidateUpdate: func(_ context.Context, t, old *v1.ResourceClaimTemplate) field.ErrorList {
 			errs := apis.ValidateMetaUpdate(&t.ObjectMeta, &old.ObjectMeta, metadata)
@@ -122,44 +135,16 @@ func defaultClaim(spec *v1.ResourceClaimSpec) {
 	}
 }
 
-// validateRequests checks what the generated validation leaves to code: names,
-// and that each request says what it wants in one of the two ways.
-func validateRequests(spec *v1.ResourceClaimSpec, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	requestsAt := at.Child("devices", "requests")
-	for i := range spec.Devices.Requests {
-		r, rAt := &spec.Devices.Requests[i], requestsAt.Index(i)
-		if r.Name == "" {
-			errs = append(errs, field.Required(rAt.Child("name"), ""))
-		} else {
-			for _, msg := range validation.NameIsDNSLabel(r.Name, false) {
-				errs = append(errs, field.Invalid(rAt.Child("name"), r.Name, msg))
-			}
+// dropAlpha clears the fields of alpha features, none of which is on: nothing stored
+// has them.
+func dropAlpha(claim *v1.DeviceClaim) {
+	for i := range claim.Requests {
+		r := &claim.Requests[i]
+		if r.Exactly != nil {
+			r.Exactly.DerivedAttributes = nil
 		}
-		switch {
-		case r.Exactly == nil && len(r.FirstAvailable) == 0:
-			errs = append(errs, field.Required(rAt, "exactly one of `exactly` or `firstAvailable` is required"))
-		case r.Exactly != nil && len(r.FirstAvailable) > 0:
-			errs = append(errs, field.Invalid(rAt, nil, "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set"))
-		case r.Exactly != nil && r.Exactly.DeviceClassName == "":
-			errs = append(errs, field.Required(rAt.Child("exactly", "deviceClassName"), ""))
+		for j := range r.FirstAvailable {
+			r.FirstAvailable[j].DerivedAttributes = nil
 		}
 	}
-	return errs
-}
-
-// validateClaimStatus keeps an allocation while it is reserved, and asks for one
-// before anything is reserved.
-func validateClaimStatus(ctx context.Context, c, old *v1.ResourceClaim) field.ErrorList {
-	errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
-	if len(c.Status.ReservedFor) > 0 && c.Status.Allocation == nil {
-		errs = append(errs, field.Forbidden(statusPath.Child("reservedFor"), "may not be specified when `allocated` is not set"))
-	}
-	if len(c.Status.ReservedFor) > len(old.Status.ReservedFor) && c.DeletionTimestamp != nil {
-		errs = append(errs, field.Forbidden(statusPath.Child("reservedFor"), "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"))
-	}
-	if old.Status.Allocation != nil && c.Status.Allocation != nil && !equality.Semantic.DeepEqual(old.Status.Allocation, c.Status.Allocation) {
-		errs = append(errs, field.Invalid(statusPath.Child("allocation"), c.Status.Allocation, "field is immutable"))
-	}
-	return errs
 }

@@ -7,12 +7,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/pintle-io/pintle/engine/apis"
+	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
 func deviceClasses() apis.Resource {
@@ -20,13 +22,11 @@ func deviceClasses() apis.Resource {
 	rules := apis.TypedRules[*v1.DeviceClass]{
 		PrepareForCreate: onCreate,
 		PrepareForUpdate: onUpdate,
-		Validate: func(ctx context.Context, c *v1.DeviceClass) field.ErrorList {
-			errs := apis.ValidateMeta(&c.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
-			return errs
+		Validate: func(_ context.Context, c *v1.DeviceClass) field.ErrorList {
+			return append(apis.ValidateMeta(&c.ObjectMeta, false, anyName, metadata), validateClass(&c.Spec, nil)...)
 		},
-		ValidateUpdate: func(ctx context.Context, c, old *v1.DeviceClass) field.ErrorList {
-			errs := apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata)
-			return errs
+		ValidateUpdate: func(_ context.Context, c, old *v1.DeviceClass) field.ErrorList {
+			return append(apis.ValidateMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata), validateClass(&c.Spec, &old.Spec)...)
 		},
 	}.Rules()
 	rules.DeclaredOptions = options
@@ -48,19 +48,21 @@ func slices() apis.Resource {
 				stampTaints(s.Spec.Devices[i].Taints)
 			}
 		},
-		PrepareForCreate: onCreate,
-		PrepareForUpdate: onUpdate,
-		Validate: func(ctx context.Context, s *v1.ResourceSlice) field.ErrorList {
-			errs := apis.ValidateMeta(&s.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
-			errs = append(errs, validatePlace(&s.Spec)...)
-			return errs
+		PrepareForCreate: func(ctx context.Context, s *v1.ResourceSlice) {
+			dropAlphaOfSlice(&s.Spec)
+			onCreate(ctx, s)
 		},
-		ValidateUpdate: func(ctx context.Context, s, old *v1.ResourceSlice) field.ErrorList {
+		PrepareForUpdate: func(ctx context.Context, s, old *v1.ResourceSlice) {
+			dropAlphaOfSlice(&s.Spec)
+			onUpdate(ctx, s, old)
+		},
+		Validate: func(_ context.Context, s *v1.ResourceSlice) field.ErrorList {
+			errs := apis.ValidateMeta(&s.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
+			return append(errs, validateSlice(&s.Spec, nil, specPath)...)
+		},
+		ValidateUpdate: func(_ context.Context, s, old *v1.ResourceSlice) field.ErrorList {
 			errs := apis.ValidateMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadata)
-			errs = append(errs, validatePlace(&s.Spec)...)
-			errs = append(errs, validation.ValidateImmutableField(s.Spec.Driver, old.Spec.Driver, specPath.Child("driver"))...)
-			errs = append(errs, validation.ValidateImmutableField(s.Spec.Pool.Name, old.Spec.Pool.Name, specPath.Child("pool", "name"))...)
-			return append(errs, validation.ValidateImmutableField(s.Spec.NodeName, old.Spec.NodeName, specPath.Child("nodeName"))...)
+			return append(errs, validateSlice(&s.Spec, &old.Spec, specPath)...)
 		},
 	}.Rules()
 	rules.DeclaredOptions = options
@@ -84,21 +86,50 @@ func slices() apis.Resource {
 	}
 }
 
-// validatePlace asks for exactly one way to say where the devices are.
-func validatePlace(spec *v1.ResourceSliceSpec) field.ErrorList {
-	ways := 0
-	for _, set := range []bool{spec.NodeName != nil, spec.NodeSelector != nil, ptr.Deref(spec.AllNodes, false), ptr.Deref(spec.PerDeviceNodeSelection, false)} {
-		if set {
-			ways++
+// anyName leaves the name to the generated validation.
+func anyName(string, bool) []string { return nil }
+
+// validateClass compiles only selectors that are new, in content or order.
+func validateClass(spec, old *v1.DeviceClassSpec) field.ErrorList {
+	var errs field.ErrorList
+	if old == nil || !equality.Semantic.DeepEqual(spec.Selectors, old.Selectors) {
+		errs = validateSelectors(spec.Selectors, specPath.Child("selectors"))
+	}
+	if len(spec.Config) <= v1.DeviceConfigMaxSize {
+		for i, c := range spec.Config {
+			errs = append(errs, validateConfig(c.DeviceConfiguration, specPath.Child("config").Index(i))...)
 		}
 	}
-	switch {
-	case ways == 0:
-		return field.ErrorList{field.Required(specPath, "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required")}
-	case ways > 1:
-		return field.ErrorList{field.Invalid(specPath, field.OmitValueType{}, "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required, but multiple fields are set")}
+	return errs
+}
+
+// dropAlphaOfSlice clears the fields of alpha features, none of which is on.
+func dropAlphaOfSlice(spec *v1.ResourceSliceSpec) {
+	spec.PartitionTypeAttribute, spec.SkipNodeOperations = nil, nil
+	for i := range spec.Devices {
+		d := &spec.Devices[i]
+		d.NodeAllocatableResources = nil
+		for name, a := range d.Attributes {
+			a.BoolValues, a.IntValues, a.StringValues, a.VersionValues = nil, nil, nil, nil
+			d.Attributes[name] = a
+		}
 	}
-	return nil
+}
+
+func validateTaintRule(spec *v1.DeviceTaintRuleSpec) field.ErrorList {
+	var errs field.ErrorList
+	if s, at := spec.DeviceSelector, specPath.Child("deviceSelector"); s != nil {
+		if s.Driver != nil {
+			errs = append(errs, core.ValidateCSIDriverName(*s.Driver, at.Child("driver"))...)
+		}
+		if s.Pool != nil {
+			errs = append(errs, validatePoolName(*s.Pool, at.Child("pool"))...)
+		}
+		if s.Device != nil {
+			errs = append(errs, core.ValidateDNS1123Label(*s.Device, at.Child("device"))...)
+		}
+	}
+	return append(errs, validateTaint(spec.Taint, specPath.Child("taint"))...)
 }
 
 // stampTaints dates taints that do not say when they were added.
@@ -126,16 +157,20 @@ func deviceTaintRules() apis.Resource {
 		PrepareForCreate:       parts.Create,
 		PrepareForUpdate:       parts.Update,
 		PrepareForStatusUpdate: parts.UpdateStatus,
-		Validate: func(ctx context.Context, r *v1.DeviceTaintRule) field.ErrorList {
+		Validate: func(_ context.Context, r *v1.DeviceTaintRule) field.ErrorList {
 			errs := apis.ValidateMeta(&r.ObjectMeta, false, validation.NameIsDNSSubdomain, metadata)
-			return errs
+			return append(errs, validateTaintRule(&r.Spec)...)
 		},
-		ValidateUpdate: func(ctx context.Context, r, old *v1.DeviceTaintRule) field.ErrorList {
+		ValidateUpdate: func(_ context.Context, r, old *v1.DeviceTaintRule) field.ErrorList {
 			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
-			return errs
+			return append(errs, validateTaintRule(&r.Spec)...)
 		},
-		ValidateStatusUpdate: func(ctx context.Context, r, old *v1.DeviceTaintRule) field.ErrorList {
+		ValidateStatusUpdate: func(_ context.Context, r, old *v1.DeviceTaintRule) field.ErrorList {
 			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
+			errs = append(errs, metavalidation.ValidateConditions(r.Status.Conditions, statusPath.Child("conditions"))...)
+			if n := len(r.Status.Conditions); n > v1.DeviceTaintRuleStatusMaxConditions {
+				errs = append(errs, field.TooMany(statusPath.Child("conditions"), n, v1.DeviceTaintRuleStatusMaxConditions))
+			}
 			return errs
 		},
 	}.Rules()
