@@ -77,7 +77,9 @@ func routesOf(b *pintle.StrategyBinding) ([]strategy.Binding, error) {
 		}
 		routes = append(routes, candidate)
 	}
-	// Without a strategy it still says whose pods are served.
+	if c := b.Spec.Candidate; b.Spec.Strategy == "" && c != nil && c.Shadow {
+		return routes, nil // it says nothing about who decides
+	}
 	r.Strategy = b.Spec.Strategy
 	return append(routes, r), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,9 @@ const (
 	// again is how often what a strategy did is brought into its status, and files
 	// are looked at.
 	again = 5 * time.Second
+	// settling is how soon bindings are looked at again while Strategies are loaded at
+	// the start.
+	settling = 200 * time.Millisecond
 )
 
 // Config of the controllers. All but Registry is required.
@@ -153,6 +157,18 @@ func (c *Controllers) done(what string) {
 		c.mu.listed = true
 		close(c.settled)
 	}
+}
+
+// worked reports that every Strategy of the first list was worked on.
+func (c *Controllers) worked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for what := range c.mu.pending {
+		if strings.HasPrefix(what, "strategies/") {
+			return false
+		}
+	}
+	return c.mu.pending != nil
 }
 
 // usersOf are the Strategies whose module a ConfigMap has.
@@ -359,6 +375,11 @@ func (c *Controllers) reconcileBindings(_ context.Context, _ reconcile.Key, now 
 	c.table.bind(routes)
 	c.done("bindings/")
 	var result reconcile.Result
+	if !c.worked() {
+		// What is not loaded yet is not worth a word.
+		result.RequeueAfter = settling
+		return result, nil
+	}
 	for _, p := range plans {
 		if err := say(&result, pintle.StrategyBindings, objects[p.Binding.UID], p.Binding.Status, p.Status, p.Notes); err != nil {
 			return result, err
