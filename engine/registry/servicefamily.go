@@ -192,7 +192,10 @@ func (g *grant) allocateIPs(service, before *corev1.Service) error {
 			}
 		}
 	}
-	now := heldIPs(service)
+	var now []string
+	if needsClusterIP(service) { // else they are cleared from it later
+		now = heldIPs(service)
+	}
 	for _, ip := range had {
 		if !slices.Contains(now, ip) {
 			g.returnedIPs = append(g.returnedIPs, ip)
