@@ -6,12 +6,22 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	ocitypes "github.com/google/go-containerregistry/pkg/v1/types"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -335,4 +345,54 @@ func TestPromotionSurvivesAKill(t *testing.T) {
 	if got := w.place(func(*corev1.Pod) {}); got != "stable" {
 		t.Errorf("%s decided after the roll-back", got)
 	}
+}
+
+// A module comes from a registry by its digest, signed if a key is given; once it was
+// loaded the registry may be gone, and so may the server for a while.
+func TestStrategyFromARegistry(t *testing.T) {
+	w := newStrategyWorld(t)
+	registry := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(registry.Close)
+	raw, err := os.ReadFile(filepath.Join("..", "..", "wasm", "strategies", "modules", "scheduling.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := mutate.AppendLayers(mutate.MediaType(empty.Image, ocitypes.OCIManifestSchema1), static.NewLayer(raw, "application/vnd.wasm.content.layer.v1+wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := strings.TrimPrefix(registry.URL, "http://") + "/strategies/tier@" + digest.String()
+	at, err := name.NewDigest(reference, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(at, image); err != nil {
+		t.Fatal(err)
+	}
+	artifact := map[string]any{"reference": reference}
+	spec := map[string]any{"type": "Scheduling", "module": map[string]any{"oci": artifact}}
+	w.strategy("tier", spec)
+	w.until(strategiesResource, "tier", "conditions.Ready.reason", is("ModuleNotFound")) // it speaks no TLS
+	artifact["plainHTTP"] = true
+	w.strategy("tier", spec)
+	w.until(strategiesResource, "tier", "conditions.Ready.status", is("True"))
+	w.bind("tier", map[string]any{"strategy": "tier"})
+	w.until(bindingsResource, "tier", "conditions.Ready.status", is("True"))
+	if got := w.place(func(*corev1.Pod) {}); got != "tier" {
+		t.Errorf("%s decided", got)
+	}
+	registry.Close()
+	if err := w.server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, w.server)
+	w.connect()
+	if got := w.place(func(*corev1.Pod) {}); got != "tier" {
+		t.Errorf("%s decided after the restart", got)
+	}
+	w.until(strategiesResource, "tier", "conditions.Ready.status", is("True"))
 }

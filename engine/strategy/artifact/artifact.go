@@ -55,9 +55,12 @@ func (p Puller) Pull(ctx context.Context, a pintle.Artifact) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithAuth(authn.Anonymous)}
-	if p.Transport != nil {
-		options = append(options, remote.WithTransport(p.Transport))
+	transport := p.Transport
+	if transport == nil {
+		transport = remote.DefaultTransport
+	}
+	options := []remote.Option{
+		remote.WithContext(ctx), remote.WithAuth(authn.Anonymous), remote.WithTransport(careful{transport, a.PlainHTTP}),
 	}
 	if a.PublicKey != "" {
 		if err := verify(ref, a.PublicKey, options); err != nil {
@@ -73,6 +76,21 @@ func (p Puller) Pull(ctx context.Context, a pintle.Artifact) ([]byte, error) {
 		return nil, fmt.Errorf("pull %s: %w", a.Reference, err)
 	}
 	return module, nil
+}
+
+// careful speaks HTTP without TLS where that was asked for, and on this machine alone,
+// whatever the library takes for local and wherever a registry redirects to.
+type careful struct {
+	next  http.RoundTripper
+	plain bool
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c careful) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" && (!c.plain || !loopback(r.URL.Host)) {
+		return nil, fmt.Errorf("%s is asked for without TLS, which spec.module.oci.plainHTTP does not allow", r.URL.Host)
+	}
+	return c.next.RoundTrip(r)
 }
 
 // parse reads a reference; plain HTTP is for this machine alone.

@@ -14,6 +14,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -37,7 +39,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	server := httptest.NewServer(registry.New())
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	return &world{t, strings.TrimPrefix(server.URL, "http://") + "/strategies/tier"}
 }
@@ -133,6 +135,7 @@ func TestPull(t *testing.T) {
 		problem string
 	}{
 		"module":    {digest: good.String(), plain: true},
+		"no TLS":    {digest: good.String(), problem: "spec.module.oci.plainHTTP"},
 		"not there": {digest: "sha256:" + strings.Repeat("0", 64), plain: true, problem: "MANIFEST_UNKNOWN"},
 		"no module": {digest: w.push(static.NewLayer([]byte("x"), types.OCILayer)).String(), plain: true, problem: "it has 0 layers of type " + string(MediaType)},
 		"two":       {digest: w.push(module("a"), module("b")).String(), plain: true, problem: "it has 2 layers"},
