@@ -116,6 +116,9 @@ func showNamed(out *bytes.Buffer, first bool, name string, v reflect.Value) erro
 func showFields(out *bytes.Buffer, v reflect.Value) error {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
+		if f.Anonymous && f.Name == "TypeMeta" {
+			continue // upstream's objects know their type from where they are
+		}
 		first := out.Bytes()[out.Len()-1] == '{'
 		if !f.Anonymous {
 			if err := showNamed(out, first, f.Name, v.Field(i)); err != nil {

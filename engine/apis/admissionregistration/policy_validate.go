@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	v1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -266,14 +267,25 @@ func validateParamRef(r *v1.ParamRef, at *field.Path) field.ErrorList {
 		return nil
 	}
 	var errs field.ErrorList
-	switch {
-	case r.Name != "" && r.Selector != nil:
-		errs = append(errs, field.Forbidden(at.Child("name"), "name and selector are mutually exclusive"))
-	case r.Name == "" && r.Selector == nil:
+	const exclusive = "name and selector are mutually exclusive"
+	both := r.Name != "" && r.Selector != nil
+	if r.Name != "" {
+		for _, msg := range content.IsPathSegmentName(r.Name) {
+			errs = append(errs, field.Invalid(at.Child("name"), r.Name, msg))
+		}
+	}
+	if both {
+		errs = append(errs, field.Forbidden(at.Child("name"), exclusive))
+	}
+	errs = append(errs, metavalidation.ValidateLabelSelector(r.Selector, metavalidation.LabelSelectorValidationOptions{}, at.Child("selector"))...)
+	if both {
+		errs = append(errs, field.Forbidden(at.Child("selector"), exclusive))
+	}
+	if r.Name == "" && r.Selector == nil {
 		errs = append(errs, field.Required(at, "one of name or selector must be specified"))
 	}
 	actions := []v1.ParameterNotFoundActionType{v1.DenyAction, v1.AllowAction}
-	if a := r.ParameterNotFoundAction; a == nil {
+	if a := r.ParameterNotFoundAction; a == nil || *a == "" {
 		errs = append(errs, field.Required(at.Child("parameterNotFoundAction"), ""))
 	} else if !slices.Contains(actions, *a) {
 		errs = append(errs, field.NotSupported(at.Child("parameterNotFoundAction"), *a, actions))

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -133,9 +134,13 @@ func TestReplicaSet(t *testing.T) {
 }
 
 func TestStatefulSet(t *testing.T) {
+	claim := corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: corev1.PersistentVolumeClaimSpec{
+		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+	}}
 	base := func() *appsv1.StatefulSet {
 		return &appsv1.StatefulSet{ObjectMeta: meta("db"), Spec: appsv1.StatefulSetSpec{
-			Selector: selector(), Template: template(), ServiceName: "db", VolumeClaimTemplates: []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}},
+			Selector: selector(), Template: template(), ServiceName: "db", VolumeClaimTemplates: []corev1.PersistentVolumeClaim{*claim.DeepCopy()},
 		}}
 	}
 	apistest.RunCreate(t, statefulSets(), base, map[string]apistest.Case[*appsv1.StatefulSet]{
@@ -144,6 +149,16 @@ func TestStatefulSet(t *testing.T) {
 		"partition": {Change: func(s *appsv1.StatefulSet) {
 			s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To(int32(-1))}
 		}, Want: []string{"spec.updateStrategy.rollingUpdate.partition: Invalid value"}},
+		"claims as volumes": {Change: func(s *appsv1.StatefulSet) {
+			s.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{}}}}
+			s.Spec.Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/d"}}
+		}},
+		"claim": {Change: func(s *appsv1.StatefulSet) {
+			s.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "A"}}}
+		}, Want: []string{
+			"spec.template.spec.volumes[0].name: Invalid value",
+			"spec.volumeClaimTemplates[0].spec.accessModes: Required value", "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value",
+		}},
 		"first ordinal": {Change: func(s *appsv1.StatefulSet) { s.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: -1} }, Want: []string{"spec.ordinals.start: Invalid value"}},
 	})
 	apistest.RunUpdate(t, statefulSets(), base, map[string]apistest.Case[*appsv1.StatefulSet]{

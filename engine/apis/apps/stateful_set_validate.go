@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
@@ -17,6 +18,9 @@ import (
 func validateStatefulSet(_ context.Context, s *appsv1.StatefulSet) field.ErrorList {
 	errs := apis.ValidateMeta(&s.ObjectMeta, true, validation.NameIsDNSLabel, metadata)
 	errs = append(errs, validateStatefulSetSpec(&s.Spec, specPath)...)
+	for i := range s.Spec.VolumeClaimTemplates {
+		errs = append(errs, core.ValidateClaimSpec(&s.Spec.VolumeClaimTemplates[i].Spec, specPath.Child("volumeClaimTemplates").Index(i).Child("spec"))...)
+	}
 	if s.Spec.ServiceName != "" {
 		errs = append(errs, core.ValidateDNS1123Subdomain(s.Spec.ServiceName, specPath.Child("serviceName"))...)
 	}
@@ -62,7 +66,34 @@ func validateStatefulSetSpec(spec *appsv1.StatefulSetSpec, at *field.Path) field
 	selector, bad := validateSelector(spec.Selector, "statefulset", at.Child("selector"))
 	errs = append(errs, bad...)
 	w := core.WorkloadTemplate{Kind: "StatefulSet", Selector: selector}
-	return append(errs, w.Validate(&spec.Template, at.Child("template"))...)
+	return append(errs, w.Validate(asRun(spec), at.Child("template"))...)
+}
+
+// asRun is the template with what each pod gets of its own: volumes for the claims come
+// first and hide those of the same name, and host names are the controller's.
+func asRun(spec *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
+	t := spec.Template
+	t.Spec.Hostname, t.Spec.Subdomain = "", ""
+	if len(spec.VolumeClaimTemplates) == 0 {
+		return &t
+	}
+	var volumes []corev1.Volume
+	claimed := map[string]bool{}
+	for _, c := range spec.VolumeClaimTemplates {
+		if !claimed[c.Name] {
+			volumes = append(volumes, corev1.Volume{Name: c.Name, VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: c.Name},
+			}})
+		}
+		claimed[c.Name] = true
+	}
+	for _, v := range t.Spec.Volumes {
+		if !claimed[v.Name] {
+			volumes = append(volumes, v)
+		}
+	}
+	t.Spec.Volumes = volumes
+	return &t
 }
 
 func validateStatefulSetStrategy(s *appsv1.StatefulSetUpdateStrategy, at *field.Path) field.ErrorList {

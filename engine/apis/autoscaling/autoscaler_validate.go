@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/api/validation/path"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
@@ -217,8 +216,7 @@ func validateContainerResource(c *autoscalingv2.ContainerResourceMetricSource, a
 }
 
 func validateIdentifier(m *autoscalingv2.MetricIdentifier, at *field.Path) field.ErrorList {
-	errs := requiredSegment(m.Name, "must specify a metric name", at.Child("name"))
-	return append(errs, metavalidation.ValidateLabelSelector(m.Selector, metavalidation.LabelSelectorValidationOptions{}, at.Child("selector"))...)
+	return requiredSegment(m.Name, "must specify a metric name", at.Child("name"))
 }
 
 func validateResourceTarget(name corev1.ResourceName, t *autoscalingv2.MetricTarget, at *field.Path) field.ErrorList {

@@ -45,15 +45,12 @@ func validateSubset(s *corev1.EndpointSubset, at *field.Path) field.ErrorList {
 }
 
 func validateEndpointAddress(a *corev1.EndpointAddress, at *field.Path) field.ErrorList {
-	errs := utilvalidation.IsValidIPForLegacyField(at.Child("ip"), a.IP, false, nil)
-	if len(errs) == 0 {
-		errs = ValidateEndpointIP(a.IP, at.Child("ip"))
-	}
+	errs := utilvalidation.IsValidIPForLegacyField(at.Child("ip"), a.IP, true, nil)
 	if a.Hostname != "" {
 		errs = append(errs, ValidateDNS1123Label(a.Hostname, at.Child("hostname"))...)
 	}
 	if a.NodeName != nil {
 		errs = append(errs, invalidEach(at.Child("nodeName"), *a.NodeName, validation.NameIsDNSSubdomain(*a.NodeName, false))...)
 	}
-	return errs
+	return append(errs, ValidateEndpointIP(a.IP, at.Child("ip"))...)
 }

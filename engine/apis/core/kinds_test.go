@@ -103,20 +103,26 @@ func TestNode(t *testing.T) {
 	base := func() *corev1.Node {
 		return &corev1.Node{
 			ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "1", Labels: map[string]string{"node-role.kubernetes.io/control-plane": ""}},
-			Spec:       corev1.NodeSpec{PodCIDR: "10.0.0.0/24"},
+			Spec:       corev1.NodeSpec{PodCIDR: "10.0.0.0/24", ProviderID: "x"},
 			Status:     corev1.NodeStatus{Capacity: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}},
 		}
 	}
 	apistest.RunCreate(t, nodes(), base, map[string]apistest.Case[*corev1.Node]{
-		"taint": {Change: func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "a"}} }, Want: []string{"metadata.taints[0].effect: Required value"}},
+		"range":                    {Change: func(n *corev1.Node) { n.Spec.PodCIDR = "10.0.0.1/24" }, Want: []string{"spec.podCIDRs[0]: Invalid value"}},
+		"two ranges of one family": {Change: func(n *corev1.Node) { n.Spec.PodCIDRs = []string{"10.0.0.0/24", "10.1.0.0/24"} }, Want: []string{"spec.podCIDRs: Invalid value"}},
+		"no range":                 {Change: func(n *corev1.Node) { n.Spec.PodCIDRs = []string{"10.0.0.0/24", ""} }, Want: []string{"spec.podCIDRs[1]: Invalid value", "spec.podCIDRs: Internal error", "spec.podCIDRs: Invalid value"}},
+		"taint":                    {Change: func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "a"}} }, Want: []string{"metadata.taints[0].effect: Required value"}},
 		"taint twice": {Change: func(n *corev1.Node) {
 			n.Spec.Taints = []corev1.Taint{{Key: "a", Effect: "NoSchedule"}, {Key: "a", Effect: "NoSchedule"}}
 		}, Want: []string{"metadata.taints[1]: Duplicate value"}},
 		"capacity": {Change: func(n *corev1.Node) { n.Status.Capacity[corev1.ResourceCPU] = resource.MustParse("-2") }, Want: []string{"status.capacity[cpu]: Invalid value", "status.allocatable[cpu]: Invalid value"}},
 	})
 	apistest.RunUpdate(t, nodes(), base, map[string]apistest.Case[*corev1.Node]{
-		"cordon": {Change: func(n *corev1.Node) { n.Spec.Unschedulable = true }},
-		"range":  {Change: func(n *corev1.Node) { n.Spec.PodCIDR, n.Spec.PodCIDRs = "10.1.0.0/24", []string{"10.1.0.0/24"} }, Want: []string{"spec.podCIDRs: Forbidden"}},
+		"cordon":       {Change: func(n *corev1.Node) { n.Spec.Unschedulable = true }},
+		"range beside": {Change: func(n *corev1.Node) { n.Spec.PodCIDR = "10.1.0.0/24" }, Want: []string{"spec.podCIDRs: Forbidden"}},
+		"provider":     {Change: func(n *corev1.Node) { n.Spec.ProviderID = "y" }, Want: []string{"spec.providerID: Invalid value"}},
+		"no provider":  {Change: func(n *corev1.Node) { n.Spec.ProviderID = "" }, Want: []string{"spec.providerID: Invalid value"}},
+		"range":        {Change: func(n *corev1.Node) { n.Spec.PodCIDR, n.Spec.PodCIDRs = "10.1.0.0/24", []string{"10.1.0.0/24"} }, Want: []string{"spec.podCIDRs: Forbidden"}},
 	})
 	n := base()
 	n.Spec.Unschedulable = true
@@ -191,7 +197,52 @@ func TestQuotaAndLimits(t *testing.T) {
 		"min above max": {Change: func(l *corev1.LimitRange) { l.Spec.Limits[0].Min = cpu("3") }, Want: []string{
 			"spec.limits[0].min[cpu]: Invalid value", "spec.limits[0].defaultRequest[cpu]: Invalid value", "spec.limits[0].default[cpu]: Invalid value",
 		}},
+		"resource of no container": {Change: func(l *corev1.LimitRange) { l.Spec.Limits[0].Min["pods"] = resource.MustParse("1") }, Want: []string{
+			"spec.limits[0].min[pods]: Invalid value", "spec.limits[0].defaultRequest[pods]: Invalid value",
+		}},
+		"defaults of pods": {Change: func(l *corev1.LimitRange) {
+			l.Spec.Limits[0].Type, l.Spec.Limits[0].Default = corev1.LimitTypePod, cpu("9")
+		}, Want: []string{"spec.limits[0].default: Forbidden"}},
 		"type": {Change: func(l *corev1.LimitRange) { l.Spec.Limits[0].Type = "Disk" }, Want: []string{"spec.limits[0].type: Invalid value"}},
+	})
+}
+
+func TestEndpoints(t *testing.T) {
+	base := func() *corev1.Endpoints {
+		return &corev1.Endpoints{ObjectMeta: named("e"), Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "10.0.0.1"}}}}}
+	}
+	address := func(ip string) func(*corev1.Endpoints) {
+		return func(e *corev1.Endpoints) { e.Subsets[0].Addresses[0].IP = ip }
+	}
+	apistest.RunCreate(t, endpoints(), base, map[string]apistest.Case[*corev1.Endpoints]{
+		"no address": {Change: address(""), Want: []string{"subsets[0].addresses[0].ip: Invalid value", "subsets[0].addresses[0].ip: Invalid value"}},
+		"loopback":   {Change: address("127.0.0.1"), Want: []string{"subsets[0].addresses[0].ip: Invalid value"}},
+		"none":       {Change: func(e *corev1.Endpoints) { e.Subsets[0].Addresses = nil }, Want: []string{"subsets[0]: Required value"}},
+	})
+}
+
+func TestPersistentVolume(t *testing.T) {
+	on := func(key, value string) *corev1.VolumeNodeAffinity {
+		return &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchExpressions: []corev1.NodeSelectorRequirement{{Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{value}}},
+		}}}}
+	}
+	base := func() *corev1.PersistentVolume {
+		return &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "v", ResourceVersion: "1"}, Spec: corev1.PersistentVolumeSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, Capacity: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/d"}},
+			NodeAffinity:           on(corev1.LabelFailureDomainBetaZone, "a"),
+		}}
+	}
+	apistest.RunCreate(t, persistentVolumes(), base, map[string]apistest.Case[*corev1.PersistentVolume]{
+		"two sources": {Change: func(v *corev1.PersistentVolume) { v.Spec.NFS = &corev1.NFSVolumeSource{Server: "s", Path: "/p"} }, Want: []string{"spec.nfs: Forbidden"}},
+		"flex beside": {Change: func(v *corev1.PersistentVolume) { v.Spec.FlexVolume = &corev1.FlexPersistentVolumeSource{} }, Want: []string{"spec.flexVolume.driver: Required value"}},
+	})
+	apistest.RunUpdate(t, persistentVolumes(), base, map[string]apistest.Case[*corev1.PersistentVolume]{
+		"label out of beta": {Change: func(v *corev1.PersistentVolume) { v.Spec.NodeAffinity = on(corev1.LabelTopologyZone, "a") }},
+		"other node":        {Change: func(v *corev1.PersistentVolume) { v.Spec.NodeAffinity = on(corev1.LabelTopologyZone, "b") }, Want: []string{"nodeAffinity: Invalid value"}},
+		"no node":           {Change: func(v *corev1.PersistentVolume) { v.Spec.NodeAffinity = nil }, Want: []string{"nodeAffinity: Invalid value"}},
+		"source":            {Change: func(v *corev1.PersistentVolume) { v.Spec.HostPath.Path = "/e" }, Want: []string{"spec.persistentvolumesource: Forbidden"}},
 	})
 }
 

@@ -52,7 +52,14 @@ func validateLimit(l *corev1.LimitRangeItem, at *field.Path) field.ErrorList {
 	}{{"max", l.Max}, {"min", l.Min}, {"default", l.Default}, {"defaultRequest", l.DefaultRequest}, {"maxLimitRequestRatio", l.MaxLimitRequestRatio}} {
 		for _, name := range slices.Sorted(maps.Keys(part.list)) {
 			keyAt := at.Child(part.name).Key(string(name))
-			errs = append(errs, validateResourceName(name, keyAt)...)
+			switch {
+			case l.Type == corev1.LimitTypePod && (part.name == "default" || part.name == "defaultRequest"):
+				// Forbidden as a whole.
+			case l.Type == corev1.LimitTypePod, l.Type == corev1.LimitTypeContainer:
+				errs = append(errs, ValidateContainerResourceName(name, keyAt)...)
+			default:
+				errs = append(errs, validateResourceName(name, keyAt)...)
+			}
 		}
 	}
 	return append(errs, validateLimitOrder(l, at)...)
@@ -75,13 +82,15 @@ func limitTypeMessages(t corev1.LimitType) []string {
 // validateLimitOrder checks min <= defaultRequest <= default <= max.
 func validateLimitOrder(l *corev1.LimitRangeItem, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	order := func(low corev1.ResourceList, highName string, high corev1.ResourceList, blame string, text func(low, high string) string) {
+	// The error is at the field blamed; the value it shows is the lower one, or else the
+	// higher: for default upstream shows the bound.
+	order := func(low, high corev1.ResourceList, blame string, showHigh bool, text func(low, high string) string) {
 		for _, name := range slices.Sorted(maps.Keys(low)) {
 			a := low[name]
 			b, ok := high[name]
 			if ok && a.Cmp(b) > 0 {
 				value := a
-				if blame == highName {
+				if showHigh {
 					value = b
 				}
 				errs = append(errs, field.Invalid(at.Child(blame).Key(string(name)), value.String(), text(a.String(), b.String())))
@@ -93,12 +102,16 @@ func validateLimitOrder(l *corev1.LimitRangeItem, at *field.Path) field.ErrorLis
 			return fmt.Sprintf("%s value %s is greater than %s value %s", low, a, high, b)
 		}
 	}
-	order(l.Min, "max", l.Max, "min", greater("min", "max"))
-	order(l.Min, "defaultRequest", l.DefaultRequest, "defaultRequest", greater("min", "default request"))
-	order(l.DefaultRequest, "max", l.Max, "defaultRequest", greater("default request", "max"))
-	order(l.DefaultRequest, "default", l.Default, "defaultRequest", greater("default request", "default limit"))
-	order(l.Min, "default", l.Default, "default", greater("min", "default"))
-	order(l.Default, "max", l.Max, "default", greater("default", "max"))
+	preset, request := l.Default, l.DefaultRequest
+	if l.Type == corev1.LimitTypePod {
+		preset, request = nil, nil
+	}
+	order(l.Min, l.Max, "min", false, greater("min", "max"))
+	order(l.Min, request, "defaultRequest", true, greater("min", "default request"))
+	order(request, l.Max, "defaultRequest", false, greater("default request", "max"))
+	order(request, preset, "defaultRequest", false, greater("default request", "default limit"))
+	order(l.Min, preset, "default", false, greater("min", "default"))
+	order(preset, l.Max, "default", true, greater("default", "max"))
 	for _, name := range slices.Sorted(maps.Keys(l.MaxLimitRequestRatio)) {
 		ratio, ratioAt := l.MaxLimitRequestRatio[name], at.Child("maxLimitRequestRatio").Key(string(name))
 		if ratio.MilliValue() < 1000 {

@@ -46,7 +46,7 @@ func defaultNode(n *corev1.Node) {
 	}
 	DefaultResourceList(n.Status.Allocatable)
 	DefaultResourceList(n.Status.Capacity)
-	if n.Spec.PodCIDR != "" && len(n.Spec.PodCIDRs) == 0 {
+	if n.Spec.PodCIDR != "" && (len(n.Spec.PodCIDRs) == 0 || n.Spec.PodCIDRs[0] != n.Spec.PodCIDR) {
 		n.Spec.PodCIDRs = []string{n.Spec.PodCIDR}
 	}
 	if len(n.Spec.PodCIDRs) > 0 {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -38,11 +39,14 @@ func validateNode(n *corev1.Node) field.ErrorList {
 	errs = append(errs, validateNodeAmounts(n)...)
 	cidrsAt := specPath.Child("podCIDRs")
 	for i, c := range n.Spec.PodCIDRs {
-		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(cidrsAt.Index(i), c, false, nil)...)
+		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(cidrsAt.Index(i), c, true, nil)...)
 	}
 	if len(n.Spec.PodCIDRs) > 1 {
 		dual, err := netutils.IsDualStackCIDRStrings(n.Spec.PodCIDRs)
-		if err == nil && (!dual || len(n.Spec.PodCIDRs) > 2) {
+		if err != nil {
+			errs = append(errs, field.InternalError(cidrsAt, fmt.Errorf("invalid PodCIDRs. failed to check with dual stack with error:%w", err)))
+		}
+		if !dual || len(n.Spec.PodCIDRs) > 2 {
 			errs = append(errs, field.Invalid(cidrsAt, n.Spec.PodCIDRs, "may specify no more than one CIDR for each IP family"))
 		}
 	}
@@ -92,6 +96,13 @@ func validateNodeUpdate(_ context.Context, n, old *corev1.Node) field.ErrorList 
 	errs = append(errs, validateNode(n)...)
 	if len(old.Spec.PodCIDRs) > 0 && !slices.Equal(old.Spec.PodCIDRs, n.Spec.PodCIDRs) {
 		errs = append(errs, field.Forbidden(specPath.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
+	}
+	switch was, is, at := old.Spec.ProviderID, n.Spec.ProviderID, specPath.Child("providerID"); {
+	case was == "" || was == is:
+	case is == "":
+		errs = append(errs, field.Invalid(at, nil, "field cannot be cleared once set"))
+	default:
+		errs = append(errs, field.Invalid(at, nil, "field cannot be modified once set"))
 	}
 	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
 		errs = append(errs, field.Forbidden(specPath.Child("externalID"), "may not be updated"))

@@ -136,10 +136,35 @@ func validatePersistentVolumeUpdate(_ context.Context, v, old *corev1.Persistent
 		errs = append(errs, field.Forbidden(specPath.Child("persistentvolumesource"), "spec.persistentvolumesource is immutable after creation\n"+diff.Diff(apis.Shown{Value: was}, apis.Shown{Value: now})))
 	}
 	errs = append(errs, validation.ValidateImmutableField(v.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
+	if old.Spec.NodeAffinity != nil && !equality.Semantic.DeepEqual(stableLabels(v.Spec.NodeAffinity), stableLabels(old.Spec.NodeAffinity)) {
+		errs = append(errs, field.Invalid(field.NewPath("nodeAffinity"), v.Spec.NodeAffinity, "field is immutable, except for updating from beta label to GA"))
+	}
 	if old.Spec.VolumeAttributesClassName != nil && v.Spec.VolumeAttributesClassName == nil {
 		errs = append(errs, field.Forbidden(specPath.Child("volumeAttributesClassName"), "update from non-nil value to nil is forbidden"))
 	}
 	return errs
+}
+
+// stableLabels is the affinity with the labels that have left beta under their names
+// of today.
+func stableLabels(affinity *corev1.VolumeNodeAffinity) *corev1.VolumeNodeAffinity {
+	if affinity == nil || affinity.Required == nil {
+		return affinity
+	}
+	today := map[string]string{
+		corev1.LabelFailureDomainBetaZone: corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaRegion: corev1.LabelTopologyRegion,
+		corev1.LabelInstanceType: corev1.LabelInstanceTypeStable, "beta.kubernetes.io/os": corev1.LabelOSStable, "beta.kubernetes.io/arch": corev1.LabelArchStable,
+	}
+	affinity = affinity.DeepCopy()
+	for i := range affinity.Required.NodeSelectorTerms {
+		for j := range affinity.Required.NodeSelectorTerms[i].MatchExpressions {
+			e := &affinity.Required.NodeSelectorTerms[i].MatchExpressions[j]
+			if name, beta := today[e.Key]; beta {
+				e.Key = name
+			}
+		}
+	}
+	return affinity
 }
 
 func validateVersionedStatus(v, old *corev1.PersistentVolume) field.ErrorList {

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -61,7 +63,16 @@ func validateVolumeBacking(spec *corev1.PersistentVolumeSpec, name string, at *f
 		}},
 		{"csi", src.CSI != nil, func(at *field.Path) field.ErrorList { return validateCSIBacking(src.CSI, at) }},
 	}
-	return validateOneSource(kinds, at)
+	errs := validateOneSource(kinds, at)
+	if flex := at.Child("flexVolume").String(); src.FlexVolume != nil {
+		// Upstream looks at this kind even if it is one too many.
+		for i, err := range errs {
+			if err.Field == flex && err.Type == field.ErrorTypeForbidden {
+				return slices.Concat(errs[:i], validateFlex(src.FlexVolume.Driver, src.FlexVolume.Options, at.Child("flexVolume")), errs[i+1:])
+			}
+		}
+	}
+	return errs
 }
 
 func validateCSIBacking(c *corev1.CSIPersistentVolumeSource, at *field.Path) field.ErrorList {

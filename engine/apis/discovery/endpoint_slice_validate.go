@@ -124,32 +124,33 @@ func validateTopology(topology map[string]string, at *field.Path) field.ErrorLis
 }
 
 func validateHints(h *discoveryv1.EndpointHints, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	zonesAt, nodesAt := at.Child("forZones"), at.Child("forNodes")
-	if len(h.ForZones) > maxHints {
-		errs = append(errs, field.TooMany(zonesAt, len(h.ForZones), maxHints))
-	}
-	seen := sets.New[string]()
+	zones, nodes := make([]string, len(h.ForZones)), make([]string, len(h.ForNodes))
 	for i, z := range h.ForZones {
-		if seen.Has(z.Name) {
-			errs = append(errs, field.Duplicate(zonesAt.Index(i), z.Name))
-		}
-		seen.Insert(z.Name)
-		for _, msg := range utilvalidation.IsValidLabelValue(z.Name) {
-			errs = append(errs, field.Invalid(zonesAt.Index(i).Child("name"), z.Name, msg))
-		}
+		zones[i] = z.Name
 	}
-	if len(h.ForNodes) > maxHints {
-		errs = append(errs, field.TooMany(nodesAt, len(h.ForNodes), maxHints))
-	}
-	seen = sets.New[string]()
 	for i, n := range h.ForNodes {
-		if seen.Has(n.Name) {
-			errs = append(errs, field.Duplicate(nodesAt.Index(i), n.Name))
+		nodes[i] = n.Name
+	}
+	zonesAt, nodesAt := at.Child("forZones"), at.Child("forNodes")
+	if len(zones) > maxHints {
+		return field.ErrorList{field.TooMany(zonesAt, len(zones), maxHints)}
+	}
+	errs := validateHintNames(zones, utilvalidation.IsValidLabelValue, zonesAt)
+	if len(nodes) > maxHints {
+		return append(errs, field.TooMany(nodesAt, len(nodes), maxHints))
+	}
+	return append(errs, validateHintNames(nodes, func(name string) []string { return validation.NameIsDNSSubdomain(name, false) }, nodesAt)...)
+}
+
+func validateHintNames(names []string, check func(string) []string, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range names {
+		nameAt := at.Index(i).Child("name")
+		if slices.Contains(names[:i], name) {
+			errs = append(errs, field.Duplicate(nameAt, name))
 		}
-		seen.Insert(n.Name)
-		for _, msg := range validation.NameIsDNSSubdomain(n.Name, false) {
-			errs = append(errs, field.Invalid(nodesAt.Index(i).Child("name"), n.Name, msg))
+		for _, msg := range check(name) {
+			errs = append(errs, field.Invalid(nameAt, name, msg))
 		}
 	}
 	return errs

@@ -20,7 +20,7 @@ import (
 	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
-var policyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress, networkingv1.PolicyTypeIngress}
+var policyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
 
 func networkPolicies() apis.Resource {
 	create, update := apis.CountGenerations(func(p, old *networkingv1.NetworkPolicy) bool {
@@ -112,7 +112,7 @@ func validatePolicyPorts(ports []networkingv1.NetworkPolicyPort, at *field.Path)
 func validatePolicyPort(p *networkingv1.NetworkPolicyPort, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if p.Protocol != nil && !core.SupportedProtocol(*p.Protocol) {
-		errs = append(errs, field.NotSupported(at.Child("protocol"), *p.Protocol, core.Protocols))
+		errs = append(errs, field.NotSupported(at.Child("protocol"), *p.Protocol, []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}))
 	}
 	portAt, endAt := at.Child("port"), at.Child("endPort")
 	switch {
