@@ -12,6 +12,9 @@ import (
 // oracle that the Wasm build is tested against, and what serves when no module
 // does. Not safe for concurrent use.
 type Native struct {
+	// Packing is Strategy.Packing.
+	Packing bool
+
 	strategy Strategy
 	cursor   abi.Cursor
 	image    []byte
@@ -23,16 +26,8 @@ func (*Native) Identity() string { return "native" }
 
 // Place answers the batch. The answer is valid until the next call.
 func (n *Native) Place(_ context.Context, s *abi.Snapshot, b *abi.Batch) (abi.Answer, error) {
-	if !n.cursor.Current(s) {
-		n.image = abi.NewImage(len(s.Image()))
-		s.Sync(n.image, &n.cursor)
-		view, err := abi.Attach(n.image)
-		if err != nil {
-			return abi.Answer{}, err
-		}
-		n.strategy.Attach(view)
-	} else {
-		s.Sync(n.image, &n.cursor)
+	if err := n.sync(s); err != nil {
+		return abi.Answer{}, err
 	}
 	pods := b.Pods()
 	if cap(n.results) < pods {
@@ -49,4 +44,21 @@ func (n *Native) Place(_ context.Context, s *abi.Snapshot, b *abi.Batch) (abi.An
 		n.cursor.Dirty(int(r.Node))
 	}
 	return abi.Answer{Results: n.results}, nil
+}
+
+// sync brings the strategy's copy of the columns up to date.
+func (n *Native) sync(s *abi.Snapshot) error {
+	if n.cursor.Current(s) {
+		s.Sync(n.image, &n.cursor)
+		return nil
+	}
+	n.image = abi.NewImage(len(s.Image()))
+	s.Sync(n.image, &n.cursor)
+	view, err := abi.Attach(n.image)
+	if err != nil {
+		return err
+	}
+	n.strategy.Packing = n.Packing
+	n.strategy.Attach(view)
+	return nil
 }

@@ -122,7 +122,9 @@ func (s *Strategy) scoreRows() {
 	askC, askM := s.requests()
 	asks := asking(askC, askM)
 	wantC, wantM, base := s.class.ScoreCPU, s.class.ScoreMemory, s.base
-	if s.scored {
+	if s.scored && s.Packing {
+		s.packRows()
+	} else if s.scored {
 		allocM, freeC, freeM, scoreC, scoreM = allocM[:n], freeC[:n], freeM[:n], scoreC[:n], scoreM[:n]
 		score = score[:n]
 		for i := range allocC {
@@ -155,6 +157,11 @@ func (s *Strategy) rescoreRow(row int) {
 		return
 	}
 	at := func(k abi.Kind, slot int) int64 { return s.view.I64(k.Column(slot))[row] }
+	if s.Packing {
+		s.score[row] += packed(at(abi.Alloc, abi.SlotCPU), at(abi.Alloc, abi.SlotMemory),
+			at(abi.ScoreFree, abi.SlotCPU)-s.class.ScoreCPU, at(abi.ScoreFree, abi.SlotMemory)-s.class.ScoreMemory)
+		return
+	}
 	askC, askM := s.requests()
 	s.score[row] += resourceScore(
 		at(abi.Alloc, abi.SlotCPU), at(abi.Alloc, abi.SlotMemory),

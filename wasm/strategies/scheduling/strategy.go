@@ -15,6 +15,9 @@ import "github.com/pintle-io/pintle/wasm/abi"
 // Strategy holds the attached columns and scratch space, which is reused so that
 // a call in a guest allocates nothing once it is warm.
 type Strategy struct {
+	// Packing prefers the nodes with the least room left instead of those with the most.
+	Packing bool
+
 	view  *abi.View
 	batch *abi.Batch
 	class *abi.Class

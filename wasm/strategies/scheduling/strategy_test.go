@@ -17,8 +17,10 @@ func TestFastWaysAgreeWithTheGeneralOne(t *testing.T) {
 		batch := abi.Batch{Seed: rapid.Uint64().Draw(t, "seed"), Classes: []abi.Class{drawnClass(t)}}
 		count := int(batch.Classes[0].Count)
 		got, want := make([]abi.Result, count), make([]abi.Result, count)
-		attach(t, snap).Place(&batch, got)
-		s := attach(t, snap)
+		packing := rapid.Bool().Draw(t, "packing")
+		fast, s := attach(t, snap), attach(t, snap)
+		fast.Packing, s.Packing = packing, packing
+		fast.Place(&batch, got)
 		s.rows, s.shift, s.class = snap.Rows(), int(batch.Seed%uint64(snap.Rows())), &batch.Classes[0]
 		s.filter()
 		s.collectDomains()
