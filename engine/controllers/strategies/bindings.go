@@ -19,6 +19,7 @@ const (
 	NoStrategy   = "StrategyNotFound"
 	WrongType    = "WrongType"
 	NotReady     = "StrategyNotReady"
+	Loading      = "StrategyLoading"
 	BadSelector  = "SelectorInvalid"
 	PromotedNote = "StrategyChanged"
 )
@@ -29,7 +30,10 @@ type ObservedBindings struct {
 	// Types are of the Strategies that exist; Running those that are loaded; by name.
 	Types   map[string]string
 	Running map[string]*Running
-	Now     time.Time
+	// Fresh are Strategies about which nothing is known yet: they are being loaded for
+	// the first time.
+	Fresh map[string]bool
+	Now   time.Time
 }
 
 // BindingPlan is what a binding's status is to be, and what is to be told.
@@ -40,8 +44,10 @@ type BindingPlan struct {
 }
 
 // PlanBindings gives the routes, the one that counts most first, and the status of
-// each binding. A strategy that is not there yet is routed to all the same: it decides
-// from the moment when it is.
+// each binding. A strategy that is not there is routed to all the same: it decides
+// from the moment when it is, and the built-in one until then. Only pods that ask for
+// a scheduler by name wait for its strategy to be loaded for the first time, which is
+// a matter of seconds.
 func PlanBindings(o ObservedBindings) ([]strategy.Binding, []BindingPlan) {
 	all := slices.Clone(o.Bindings)
 	slices.SortFunc(all, func(a, b *pintle.StrategyBinding) int {
@@ -51,7 +57,9 @@ func PlanBindings(o ObservedBindings) ([]strategy.Binding, []BindingPlan) {
 	var plans []BindingPlan
 	for _, b := range all {
 		of, err := routesOf(b)
-		routes = append(routes, of...)
+		if len(b.Spec.SchedulerNames) == 0 || !o.Fresh[b.Spec.Strategy] {
+			routes = append(routes, of...)
+		}
 		plans = append(plans, o.plan(b, err))
 	}
 	return routes, plans
@@ -97,7 +105,7 @@ func (o *ObservedBindings) plan(b *pintle.StrategyBinding, fault error) BindingP
 	if fault == nil {
 		p.Notes = o.activate(b, &p.Status)
 	}
-	if setCondition(&p.Status.Conditions, c, b.Generation, o.Now) && c.Status == metav1.ConditionFalse {
+	if setCondition(&p.Status.Conditions, c, b.Generation, o.Now) && c.Status == metav1.ConditionFalse && c.Reason != Loading {
 		p.Notes = append(p.Notes, Note{corev1.EventTypeWarning, c.Reason, c.Message})
 	}
 	return p
@@ -120,6 +128,8 @@ func (o *ObservedBindings) ready(b *pintle.StrategyBinding) metav1.Condition {
 			return no(NoStrategy, "there is no Strategy %s; until there is, what it would decide is decided without it", name)
 		case kind != b.Spec.Type:
 			return no(WrongType, "Strategy %s is of type %s, and the binding of type %s", name, kind, b.Spec.Type)
+		case o.Fresh[name]:
+			return no(Loading, "Strategy %s is being loaded", name)
 		case o.Running[name] == nil:
 			return no(NotReady, "Strategy %s is not loaded (its condition Ready says why); until it is, what it would decide is decided without it", name)
 		}

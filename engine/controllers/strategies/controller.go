@@ -354,11 +354,13 @@ func (c *Controllers) tidy() error {
 
 // reconcileBindings works on all bindings.
 func (c *Controllers) reconcileBindings(_ context.Context, _ reconcile.Key, now time.Time) (reconcile.Result, error) {
-	o := ObservedBindings{Types: map[string]string{}, Running: map[string]*Running{}, Now: now}
+	o := ObservedBindings{Types: map[string]string{}, Running: map[string]*Running{}, Fresh: map[string]bool{}, Now: now}
 	for _, s := range c.all() {
 		o.Types[s.Name] = s.Spec.Type
 		if r := c.table.get(s.Name); r != nil {
 			o.Running[s.Name] = r.observed()
+		} else if len(s.Status.Conditions) == 0 {
+			o.Fresh[s.Name] = true
 		}
 	}
 	objects := map[types.UID]*unstructured.Unstructured{}

@@ -19,7 +19,7 @@ var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // TestPlans runs the scenarios. The commands:
 //
 //	strategy running=DIGEST [fault=REASON] [given-up] [agreed=N]
-//	bindings loaded=(NAME:TYPE:DIGEST ...)
+//	bindings loaded=(NAME:TYPE[:DIGEST|:fresh] ...)
 //
 // Both keep the status that they planned, for the next command.
 func TestPlans(t *testing.T) {
@@ -41,12 +41,12 @@ func TestPlans(t *testing.T) {
 				kept[s.Name] = status
 				return render(t, status, notes)
 			case "bindings":
-				o := ObservedBindings{Now: now, Types: map[string]string{}, Running: map[string]*Running{}}
+				o := ObservedBindings{Now: now, Types: map[string]string{}, Running: map[string]*Running{}, Fresh: map[string]bool{}}
 				for _, arg := range d.CmdArgs {
 					for _, v := range arg.Vals {
 						parts := strings.Split(v, ":")
 						o.Types[parts[0]] = parts[1]
-						if len(parts) > 2 {
+						if o.Fresh[parts[0]] = len(parts) > 2 && parts[2] == "fresh"; len(parts) > 2 && !o.Fresh[parts[0]] {
 							o.Running[parts[0]] = &Running{Type: parts[1], Digest: parts[2]}
 						}
 					}
