@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
@@ -139,11 +140,11 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
-	decisions, err := c.decisionLog()
+	logs, err := c.newLogs()
 	if err != nil {
 		return err
 	}
-	rego, err := c.newPolicies(decisions)
+	rego, err := c.newPolicies(logs.Denials)
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,10 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		Informers: factory, Client: c.client.Clientset(), Authorizer: may,
 		Mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Clientset().Discovery())),
 		Dynamic: c.client.Dynamic(), Loopback: c.client.RESTConfig(), Services: services, Done: c.done,
-		Extra: []admission.Interface{rbac.NewGuard(c.rules, may), rego},
+		Extra: []engineadmission.Plugin{{Name: "RBAC", Interface: rbac.NewGuard(c.rules, may)}, {Name: "Constraints", Interface: rego}},
+		Refused: func(plugin string, a admission.Attributes, err error) {
+			logs.Denials.Add(admissionRefusal(plugin, a, err, time.Now()))
+		},
 	})
 	if err != nil {
 		return err
@@ -184,7 +188,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if err != nil {
 		return err
 	}
-	for path, handler := range decisionPaths(decisions) {
+	for path, handler := range decisionPaths(logs) {
 		paths[path] = handler
 	}
 	for path, handler := range c.metricsPaths() {
@@ -198,7 +202,9 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 		return err
 	}
 	c.server, err = apiserver.New(apiserver.Config{
-		Registry: reg, Authenticator: who.Request, Authorizer: may, Admission: c.admission, APIAudiences: tokens.Audiences(),
+		Registry: reg, Authenticator: who.Request, Authorizer: may,
+		Refused:   func(a authorizer.Attributes, reason string) { logs.Denials.Add(accessRefusal(a, reason, time.Now())) },
+		Admission: c.admission, APIAudiences: tokens.Audiences(),
 		Listener: c.listener, Certificate: servingChain(c.pki), ClientCA: c.pki.CA(),
 		Loopback: c.client.RESTConfig(), Informers: factory, Services: services, FrontProxy: frontProxy, OpenAPI: docs, Paths: paths,
 		LongRunning: []string{StorePath}, ReadyChecks: []healthz.HealthChecker{healthz.NamedCheck("store", storeCheck(c.store))},
@@ -214,7 +220,7 @@ func (c *controlPlane) wireAPI(reg *registry.Registry) error {
 	if c.leader, err = c.newLeader(reg); err != nil {
 		return err
 	}
-	return c.wireWorkers(decisions, rego)
+	return c.wireWorkers(logs, rego)
 }
 
 // nodeTransport is how the API server speaks to node agents.

@@ -11,17 +11,22 @@ import (
 	"github.com/pintle-io/pintle/policies"
 )
 
-// newPolicies builds the Rego engine; what it refuses goes to the decision log.
-func (c *controlPlane) newPolicies(decisions *decision.Log) (*policies.Engine, error) {
+// newPolicies builds the Rego engine; what it warns of goes to the log of refusals,
+// to which admission reports what it denies.
+func (c *controlPlane) newPolicies(denials *decision.Log) (*policies.Engine, error) {
 	return policies.New(policies.Config{
 		Namespace: c.client.Informers().Core().V1().Namespaces().Lister().Get,
-		Record:    func(_ context.Context, v policies.Verdict) { decisions.Add(policyRecord(v, time.Now())) },
+		Record: func(_ context.Context, v policies.Verdict) {
+			if v.Action != policies.Deny {
+				denials.Add(policyRecord(v, time.Now()))
+			}
+		},
 	})
 }
 
-// policyVerdicts are the words for a violation in the decision log.
+// policyVerdicts are the words for a violation that is let pass.
 var policyVerdicts = map[policies.Action]string{
-	policies.Deny: "Denied", policies.Warn: "Warned", policies.DryRun: "WouldDeny",
+	policies.Warn: decision.Warned, policies.DryRun: decision.WouldDeny,
 }
 
 func policyRecord(v policies.Verdict, now time.Time) decision.Record {
@@ -31,7 +36,7 @@ func policyRecord(v policies.Verdict, now time.Time) decision.Record {
 	}
 	return decision.Record{
 		Time:    metav1.NewMicroTime(now),
-		Object:  decision.Object{Kind: strings.ToLower(v.Kind.Kind), Namespace: v.Namespace, Name: v.Object},
-		Decider: v.Policy + "/" + v.Name, Verdict: verdict, Message: v.String(),
+		Object:  decision.Object{Kind: strings.ToLower(v.Kind.Kind), Namespace: v.Namespace, Name: shortened(v.Object, longestName)},
+		Decider: v.Policy + "/" + v.Name, Verdict: verdict, Message: shortened(v.String(), longestMessage),
 	}
 }

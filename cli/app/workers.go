@@ -32,8 +32,9 @@ func (w workers) run(ctx context.Context) error {
 
 // wireWorkers builds every loop of the control plane. All informers they need
 // are registered here, before the factory is started.
-func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engine) error {
+func (c *controlPlane) wireWorkers(logs *decision.API, rego *policies.Engine) error {
 	events := reconcile.NewEvents(c.client)
+	decisions := logs.Decisions
 	router := c.newStrategies(decisions)
 	all, err := c.newControllers(events, router, decisions)
 	if err != nil {
@@ -46,6 +47,7 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engin
 	if err != nil {
 		return err
 	}
+	logs.Judge = c.judge(scheduler)
 	named, err := c.newStrategyControllers(c.reconcileEnv(events), router, scheduler)
 	if err != nil {
 		return err
@@ -54,6 +56,7 @@ func (c *controlPlane) wireWorkers(decisions *decision.Log, rego *policies.Engin
 	c.work = workers{
 		func(ctx context.Context) error { return events.Run(c.leader.Fenced(ctx)) },
 		decisions.Run,
+		logs.Denials.Run,
 		c.leader.Run,
 		func(ctx context.Context) error { return controllers.Run(ctx, all) },
 		c.leader.Once(func(ctx context.Context) error {

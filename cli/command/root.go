@@ -54,6 +54,7 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 		nodeCommand(),
 		imageCommand(),
 		whyCommand(),
+		whyNotCommand(),
 		historyCommand(),
 		snapshotCommand(),
 		storeCommand(),

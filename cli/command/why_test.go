@@ -9,6 +9,7 @@ func TestFlagsMayFollowTheObject(t *testing.T) {
 	for _, c := range [][2][]string{
 		{{"pintle", "why", "pod/a", "-n", "demo"}, {"pintle", "why", "-n", "demo", "pod/a"}},
 		{{"pintle", "why", "-n", "demo", "pod/a"}, {"pintle", "why", "-n", "demo", "pod/a"}},
+		{{"pintle", "why-not", "pod/a", "node/b", "-n", "demo"}, {"pintle", "why-not", "-n", "demo", "pod/a", "node/b"}},
 		{{"pintle", "why"}, {"pintle", "why"}},
 		{{"pintle", "get", "pods", "why"}, {"pintle", "get", "pods", "why"}},
 	} {

@@ -79,7 +79,15 @@ type Config struct {
 	// Plugins configures plugins by name; nil leaves their defaults. See ReadConfig.
 	Plugins admission.ConfigProvider
 	// Extra plugins run after all but the quota: policies among them.
-	Extra []admission.Interface
+	Extra []Plugin
+	// Refused, if set, is told who refused what: a plugin, or the chain itself.
+	Refused func(plugin string, a admission.Attributes, err error)
+}
+
+// Plugin is a link of the chain.
+type Plugin struct {
+	Name string
+	admission.Interface
 }
 
 // offByDefault: upstream leaves it off, too.
@@ -91,14 +99,10 @@ const readyWait = 10 * time.Second
 // Chain is the plugins in order. It is an admission.MutationInterface and an
 // admission.ValidationInterface.
 type Chain struct {
-	plugins []entry
+	plugins []Plugin
+	refused func(plugin string, a admission.Attributes, err error)
 	synced  []cache.InformerSynced
 	ready   atomic.Bool
-}
-
-type entry struct {
-	name string
-	admission.Interface
 }
 
 var (
@@ -123,7 +127,7 @@ func New(cfg Config) (*Chain, error) {
 	if cfg.Mapper != nil {
 		cfg.Mapper = &freshMapper{RESTMapper: cfg.Mapper}
 	}
-	b := &builder{Config: cfg, chain: &Chain{}}
+	b := &builder{Config: cfg, chain: &Chain{refused: cfg.Refused}}
 	if err := b.build(); err != nil {
 		return nil, fmt.Errorf("admission: %w", err)
 	}
@@ -147,7 +151,7 @@ func (b *builder) on(name string) bool {
 }
 
 func (b *builder) add(name string, p admission.Interface) {
-	b.chain.plugins = append(b.chain.plugins, entry{name, p})
+	b.chain.plugins = append(b.chain.plugins, Plugin{name, p})
 }
 
 // uses notes informers to wait for.
@@ -178,9 +182,7 @@ func (b *builder) build() error {
 			b.add(p.name, plugin)
 		}
 	}
-	for i, p := range b.Extra {
-		b.add(fmt.Sprintf("extra %d", i), p)
-	}
+	b.chain.plugins = append(b.chain.plugins, b.Extra...)
 	if b.on(ResourceQuota) {
 		p, err := newQuota(b)
 		if err != nil {
@@ -220,7 +222,7 @@ var plugins = []struct {
 
 // Handles implements admission.Interface.
 func (c *Chain) Handles(op admission.Operation) bool {
-	return slices.ContainsFunc(c.plugins, func(p entry) bool { return p.Handles(op) })
+	return slices.ContainsFunc(c.plugins, func(p Plugin) bool { return p.Handles(op) })
 }
 
 // Admit implements admission.MutationInterface. A webhook that saw the object
@@ -244,9 +246,9 @@ func (c *Chain) admit(ctx context.Context, a admission.Attributes, o admission.O
 		if m, ok := p.Interface.(admission.MutationInterface); ok && p.Handles(a.GetOperation()) {
 			began := time.Now()
 			err := m.Admit(ctx, a, o)
-			metrics.Metrics.ObserveAdmissionController(ctx, time.Since(began), err != nil, a, "admit", p.name)
+			metrics.Metrics.ObserveAdmissionController(ctx, time.Since(began), err != nil, a, "admit", p.Name)
 			if err != nil {
-				return err
+				return c.refuse(ctx, p.Name, a, err)
 			}
 		}
 	}
@@ -262,13 +264,21 @@ func (c *Chain) Validate(ctx context.Context, a admission.Attributes, o admissio
 		if v, ok := p.Interface.(admission.ValidationInterface); ok && p.Handles(a.GetOperation()) {
 			began := time.Now()
 			err := v.Validate(ctx, a, o)
-			metrics.Metrics.ObserveAdmissionController(ctx, time.Since(began), err != nil, a, "validate", p.name)
+			metrics.Metrics.ObserveAdmissionController(ctx, time.Since(began), err != nil, a, "validate", p.Name)
 			if err != nil {
-				return err
+				return c.refuse(ctx, p.Name, a, err)
 			}
 		}
 	}
 	return nil
+}
+
+// refuse makes a refusal known. What a client that has gone did not hear is none.
+func (c *Chain) refuse(ctx context.Context, plugin string, a admission.Attributes, err error) error {
+	if c.refused != nil && ctx.Err() == nil {
+		c.refused(plugin, a, err)
+	}
+	return err
 }
 
 func (c *Chain) waitForReady(ctx context.Context, a admission.Attributes) error {

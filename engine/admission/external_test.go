@@ -69,7 +69,7 @@ func createPod(chain *Chain, name string) (*corev1.Pod, error) {
 
 func lazyOf(chain *Chain, name string) bool {
 	for _, p := range chain.plugins {
-		if l, ok := p.Interface.(*lazy); ok && p.name == name {
+		if l, ok := p.Interface.(*lazy); ok && p.Name == name {
 			return len(l.objects.ListKeys()) == 0
 		}
 	}

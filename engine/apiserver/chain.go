@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/apiserver/pkg/endpoints/filters/impersonation"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
@@ -20,12 +21,12 @@ import (
 // DefaultBuildHandlerChain): its filters in its order, without those that do nothing
 // here (tracing without a tracer, CORS, HSTS, GOAWAY), and with what several of them
 // note about a request noted at once, because each note copies the request.
-// stopping ends the watches.
-func chain(handler http.Handler, c *genericapiserver.Config, stopping request.ServerShutdownSignal) http.Handler {
+// may decides who may do what; stopping ends the watches.
+func chain(handler http.Handler, c *genericapiserver.Config, may authorizer.UnconditionalAuthorizer, stopping request.ServerShutdownSignal) http.Handler {
 	failed := genericapifilters.Unauthorized(c.Serializer)
 	failed = completed(genericapifilters.WithFailedAuthenticationAudit(failed, c.AuditBackend, c.AuditPolicyRuleEvaluator))
 
-	handler = genericapifilters.WithAuthorization(completed(handler), c.Authorization.Authorizer, c.Serializer)
+	handler = genericapifilters.WithAuthorization(completed(handler), may, c.Serializer)
 	handler = started(handler, "authorization")
 	if c.FlowControl != nil {
 		estimate := flowcontrolrequest.NewWorkEstimator(c.StorageObjectCountTracker.Get, c.FlowControl.GetInterestedWatchCount,

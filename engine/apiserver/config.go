@@ -27,6 +27,8 @@ type Config struct {
 	Registry      *registry.Registry
 	Authenticator authenticator.Request
 	Authorizer    authorizer.Authorizer
+	// Refused, if set, is told what the Authorizer did not allow, and why.
+	Refused func(a authorizer.Attributes, reason string)
 	// Admission runs on every write; nil admits everything.
 	Admission admission.Interface
 	// APIAudiences are what tokens must be meant for.

@@ -203,7 +203,7 @@ func genericConfig(cfg *Config, guarded func(http.Handler, *genericapiserver.Con
 	c.LongRunningFunc = longRunning(genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward")), cfg.LongRunning)
 	c.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return onGrownStack(withoutLoopbackGzip(chain(guarded(withSharedEncodings(handler), c), c, stopping)))
+		return onGrownStack(withoutLoopbackGzip(chain(guarded(withSharedEncodings(handler), c), c, noted{c.Authorization.Authorizer, cfg.Refused}, stopping)))
 	}
 	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	c.EquivalentResourceRegistry = runtime.NewEquivalentResourceRegistryWithIdentity(sharedStorage)

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"pgregory.net/rapid"
 )
 
@@ -74,21 +77,35 @@ func TestRepeatsAreCounted(t *testing.T) {
 func TestHandler(t *testing.T) {
 	l := New(Config{})
 	l.Add(scheduled("a", "n1"), scheduled("b", "n2"))
-	server := httptest.NewServer(l.Handler())
+	denials := New(Config{})
+	denials.Add(Record{Object: pod("c"), Verdict: Denied, User: "ann"})
+	judge := func(_ context.Context, _, pod, node string) (*Judgement, error) {
+		if node != "n1" {
+			return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "nodes"}, node)
+		}
+		return &Judgement{Node: node}, nil
+	}
+	api := &API{Decisions: l, Denials: denials, Judge: judge}
+	server := httptest.NewServer(api.Handler())
 	defer server.Close()
 	for path, tc := range map[string]struct {
 		code  int
 		kind  string
 		names []string
 	}{
-		Path + "/namespaces/default/decisions?object=pod/a": {200, "DecisionList", []string{"a"}},
-		Path + "/namespaces/default/decisions":              {200, "DecisionList", []string{"b", "a"}},
-		Path + "/decisions?limit=1":                         {200, "DecisionList", []string{"b"}},
-		Path + "/namespaces/other/decisions?object=pod/a":   {200, "DecisionList", nil},
-		Path + "/decisions?object=pod":                      {400, "Status", nil},
-		Path + "/decisions?limit=x":                         {400, "Status", nil},
-		Path + "/nonsense":                                  {404, "Status", nil},
-		Path:                                                {200, "APIResourceList", nil},
+		Path + "/namespaces/default/decisions?object=pod/a":   {200, "DecisionList", []string{"a"}},
+		Path + "/namespaces/default/decisions":                {200, "DecisionList", []string{"b", "a"}},
+		Path + "/decisions?limit=1":                           {200, "DecisionList", []string{"b"}},
+		Path + "/namespaces/other/decisions?object=pod/a":     {200, "DecisionList", nil},
+		Path + "/decisions?object=pod":                        {400, "Status", nil},
+		Path + "/decisions?limit=x":                           {400, "Status", nil},
+		Path + "/namespaces/default/denials":                  {200, "DecisionList", []string{"c"}},
+		Path + "/denials?object=pod/a":                        {200, "DecisionList", nil},
+		Path + "/namespaces/default/judgements?pod=a&node=n1": {200, "Judgement", nil},
+		Path + "/namespaces/default/judgements?pod=a&node=n2": {404, "Status", nil},
+		Path + "/namespaces/default/judgements?pod=a":         {400, "Status", nil},
+		Path + "/nonsense":                                    {404, "Status", nil},
+		Path:                                                  {200, "APIResourceList", nil},
 	} {
 		resp, err := http.Get(server.URL + path)
 		if err != nil {
@@ -181,5 +198,50 @@ Before that:
 		if diff := cmp.Diff(tc.want, Explain(pod("p"), tc.records, noon.Add(2*time.Second))); diff != "" {
 			t.Errorf("want - got +\n%s", diff)
 		}
+	}
+}
+
+func TestRefusalsOfOthersAreNotRepeats(t *testing.T) {
+	l := New(Config{})
+	for _, user := range []string{"ann", "ann", "bob"} {
+		l.Add(Record{Object: pod("p"), Verdict: Denied, User: user, Verb: "create", Message: "no"})
+	}
+	if got := l.For(pod("p"), 10); len(got) != 2 || got[0].User != "bob" || got[1].Repeats != 1 {
+		t.Errorf("%+v, want bob's and ann's, the latter repeated once", got)
+	}
+}
+
+func TestExplainDenials(t *testing.T) {
+	records := []Record{
+		{Time: metav1.NewMicroTime(noon), Object: pod("p"), Verdict: Denied, User: "ann", Verb: "create", Decider: "admission/PodSecurity", Message: "privileged", Repeats: 2},
+		{Time: metav1.NewMicroTime(noon.Add(-time.Minute)), Object: Object{Kind: "secrets"}, Verdict: Denied, User: "bob", Verb: "list", Decider: "authorization", Message: "no role"},
+	}
+	want := `2s ago: ann may not create pod/p in default (3 times)
+  admission/PodSecurity: privileged
+62s ago: bob may not list secrets
+  authorization: no role
+`
+	if diff := cmp.Diff(want, ExplainDenials(records, noon.Add(2*time.Second))); diff != "" {
+		t.Errorf("want - got +\n%s", diff)
+	}
+}
+
+func TestExplainJudgement(t *testing.T) {
+	j := Judgement{
+		Pod: pod("p"), Node: "n2", Chosen: "n1", Candidates: 3, Feasible: 2,
+		Checks:      []Check{{Name: "NodeResourcesFit", Message: "Insufficient cpu", Details: []string{"cpu: asks for 2, 1 free, too little"}}, {Name: "NodePorts", Passed: true}},
+		ChosenScore: &Scored{"n1", 7}, Best: &Scored{"n1", 7},
+	}
+	want := `pod/p on node/n2: it cannot go there
+  NO  NodeResourcesFit         Insufficient cpu
+        cpu: asks for 2, 1 free, too little
+  ok  NodePorts
+  2 of 3 node(s) fit
+  the pod is on n1, which would score 7 now
+  the highest score is 7, of n1
+Scores are the built-in strategy's, of now and without the pod itself; equals are chosen from at random.
+`
+	if diff := cmp.Diff(want, j.Explain()); diff != "" {
+		t.Errorf("want - got +\n%s", diff)
 	}
 }

@@ -56,6 +56,13 @@ const (
 	NotScaling = "NotScaling"
 )
 
+// Verdicts of admission and authorization.
+const (
+	Denied    = "Denied"
+	Warned    = "Warned"
+	WouldDeny = "WouldDeny"
+)
+
 // RolledOut is the verdict of one step of a rollout.
 const RolledOut = "RolledOut"
 
@@ -71,6 +78,9 @@ type Record struct {
 	Decider string `json:"decider"`
 	// Strategy in charge, if it is not the one that decided or not the built-in.
 	Strategy string `json:"strategy,omitempty"`
+	// User asked for what was refused, with Verb.
+	User string `json:"user,omitempty"`
+	Verb string `json:"verb,omitempty"`
 	// InputHash identifies the input, so that a replay can be compared.
 	InputHash string `json:"inputHash,omitempty"`
 	Verdict   string `json:"verdict"`
@@ -93,7 +103,7 @@ type Record struct {
 // same reports whether r says again what the record before it said.
 func (r *Record) same(before *Record) bool {
 	return r.Object == before.Object && r.Verdict == before.Verdict && r.Target == before.Target &&
-		r.Decider == before.Decider && r.Message == before.Message && r.Verdict != Scheduled
+		r.Decider == before.Decider && r.User == before.User && r.Verb == before.Verb && r.Message == before.Message && r.Verdict != Scheduled
 }
 
 // List is what is served: records of the newest decision first.
@@ -136,6 +146,12 @@ func (r *Record) summary() string {
 			return "left as it is"
 		}
 		return "sized: " + r.Target
+	case Denied:
+		return "denied to " + r.User
+	case Warned:
+		return "warned of"
+	case WouldDeny:
+		return "would have been denied"
 	case NotScaling:
 		return "not scaled"
 	}

@@ -16,6 +16,7 @@ type event struct {
 	bound            *bindResult
 	spared           *corev1.Pod // a victim that could not be deleted
 	volumes          bool        // something about volumes changed
+	asked            *question
 }
 
 // inbox carries events to the loop: never blocks a sender, keeps order.

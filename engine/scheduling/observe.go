@@ -36,6 +36,8 @@ func (s *Scheduler) observe(e event, now time.Time) {
 		}
 	case e.volumes:
 		s.queue.cured(reasonVolumes, now)
+	case e.asked != nil:
+		s.answer(e.asked)
 	case e.bound != nil:
 		s.observeBound(e.bound, now)
 	}

@@ -131,18 +131,24 @@ func (s *Scheduler) batch(groups []group) *abi.Batch {
 	s.seed = s.seed*6364136223846793005 + 1442695040888963407
 	b := &abi.Batch{Seed: s.seed >> 11}
 	for _, g := range groups {
-		k := s.cluster.compile(g.class)
-		if g.class.claims {
-			s.cluster.judgeVolumes(g.class)
-		}
-		c := abi.Class{ClassHeader: k.header, Entries: k.entries}
-		if e, ok := s.cluster.imageEntry(g.class); ok {
-			c.Entries = append(c.Entries[:len(c.Entries):len(c.Entries)], e)
-		}
+		c := s.classFor(g.class)
 		c.Count = uint32(len(g.pods))
 		b.Classes = append(b.Classes, c)
 	}
 	return b
+}
+
+// classFor is what a strategy is told about a class.
+func (s *Scheduler) classFor(cl *class) abi.Class {
+	k := s.cluster.compile(cl)
+	if cl.claims {
+		s.cluster.judgeVolumes(cl)
+	}
+	c := abi.Class{ClassHeader: k.header, Entries: k.entries}
+	if e, ok := s.cluster.imageEntry(cl); ok {
+		c.Entries = append(c.Entries[:len(c.Entries):len(c.Entries)], e)
+	}
+	return c
 }
 
 // inputHash identifies the batch and the state of the snapshot.

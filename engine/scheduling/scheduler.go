@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,6 +74,8 @@ type Scheduler struct {
 	inbox  *inbox
 	// handover is how the loop is given a new setup.
 	handover handover
+	// running is true while the loop answers questions.
+	running atomic.Bool
 
 	cluster *cluster
 	queue   *queue
@@ -140,6 +143,8 @@ func (s *Scheduler) loop(ctx context.Context) error {
 	if !s.waitForSync(ctx) {
 		return ctx.Err()
 	}
+	s.running.Store(true)
+	defer s.running.Store(false)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var last time.Time // of a batch

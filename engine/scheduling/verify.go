@@ -14,30 +14,62 @@ import (
 // columns that strategies read. It returns the reasons against it: those of the
 // first predicate that fails, as upstream reports them.
 func (c *cluster) check(cl *class, n *nodeInfo) reasons {
-	switch {
-	case n.node == nil:
+	if n.node == nil {
 		return reasonSet(abi.ReasonNodeName)
-	case n.node.Spec.Unschedulable && !cl.tolerates(&unschedulableTaint):
-		return reasonSet(abi.ReasonUnschedulable)
-	case !cl.toleratesNode(n.node):
-		return reasonSet(abi.ReasonTaint)
-	case cl.constrained && !cl.matchesAffinity(n.node):
-		return reasonSet(abi.ReasonAffinity)
 	}
+	for i := range predicates {
+		if failed := predicates[i].against(c, cl, n); failed != 0 {
+			return failed
+		}
+	}
+	failed := c.checkNeeds(cl, n)
+	return failed & -failed
+}
+
+// predicate is one hard rule about a pod and a node alone, under upstream's name.
+type predicate struct {
+	name    string
+	against func(c *cluster, cl *class, n *nodeInfo) reasons
+}
+
+var predicates = []predicate{
+	{"NodeUnschedulable", func(_ *cluster, cl *class, n *nodeInfo) reasons {
+		return reasonIf(n.node.Spec.Unschedulable && !cl.tolerates(&unschedulableTaint), abi.ReasonUnschedulable)
+	}},
+	{"TaintToleration", func(_ *cluster, cl *class, n *nodeInfo) reasons {
+		return reasonIf(!cl.toleratesNode(n.node), abi.ReasonTaint)
+	}},
+	{"NodeAffinity", func(_ *cluster, cl *class, n *nodeInfo) reasons {
+		return reasonIf(cl.constrained && !cl.matchesAffinity(n.node), abi.ReasonAffinity)
+	}},
+	{"NodePorts", func(_ *cluster, cl *class, n *nodeInfo) reasons {
+		return reasonIf(cl.portsTaken(n), abi.ReasonPorts)
+	}},
+	{"NodeResourcesFit", (*cluster).checkResources},
+	{"VolumeBinding", func(c *cluster, cl *class, n *nodeInfo) reasons {
+		if c.volumesAgainst(cl, n) != "" {
+			return reasonVolumes
+		}
+		return 0
+	}},
+}
+
+func reasonIf(failed bool, r abi.Reason) reasons {
+	if failed {
+		return reasonSet(r)
+	}
+	return 0
+}
+
+func (cl *class) portsTaken(n *nodeInfo) bool {
 	for _, want := range cl.ports {
 		for have := range n.ports {
 			if have.conflicts(want) {
-				return reasonSet(abi.ReasonPorts)
+				return true
 			}
 		}
 	}
-	if short := c.checkResources(cl, n); short != 0 {
-		return short
-	}
-	if c.volumesAgainst(cl, n) != "" {
-		return reasonVolumes
-	}
-	return c.checkNeeds(cl, n)
+	return false
 }
 
 func (c *cluster) checkResources(cl *class, n *nodeInfo) reasons {
@@ -72,6 +104,7 @@ func (n *nodeInfo) left(slot int) int64 {
 	return left
 }
 
+// checkNeeds returns every reason that the pods on other nodes are for.
 func (c *cluster) checkNeeds(cl *class, n *nodeInfo) reasons {
 	alone := cl.affinityAlone(c)
 	var failed reasons
@@ -104,7 +137,7 @@ func (c *cluster) checkNeeds(cl *class, n *nodeInfo) reasons {
 			failed |= reasonSet(abi.ReasonExisting)
 		}
 	}
-	return failed & -failed
+	return failed
 }
 
 // spreads reports whether one more pod in the domain keeps the skew.
