@@ -52,6 +52,10 @@ type encryption struct {
 	// is done, and exclusively while the key is changed: after that, nothing is
 	// written with an old key any more.
 	writing sync.RWMutex
+	// reading is held shared from before stored bytes are read until they are
+	// decrypted, and exclusively while old keys are dropped: bytes that were read
+	// before they were rewritten need theirs.
+	reading sync.RWMutex
 	// rotating is held by whoever rewrites.
 	rotating sync.Mutex
 }
@@ -123,6 +127,16 @@ func (s *Store) beginWrite() (done func()) {
 	}
 	s.crypt.writing.RLock()
 	return s.crypt.writing.RUnlock
+}
+
+// beginRead must be called before stored bytes are read, and its result once they are
+// decrypted.
+func (s *Store) beginRead() (done func()) {
+	if s.crypt == nil {
+		return func() {}
+	}
+	s.crypt.reading.RLock()
+	return s.crypt.reading.RUnlock
 }
 
 // RotateKey makes a new key, encrypts with it from now on, and rewrites everything
@@ -209,6 +223,8 @@ func (s *Store) rewrite(ctx context.Context) (int, error) {
 		return n, err
 	}
 	s.log.Debug("rewrite done", "count", n, "took", time.Since(started))
+	s.crypt.reading.Lock()
+	defer s.crypt.reading.Unlock()
 	return n, s.crypt.keys.Finish(keep)
 }
 

@@ -2,9 +2,12 @@ package store
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -182,4 +185,55 @@ func TestSwappedValues(t *testing.T) {
 	if err != nil || len(report.Damages) != 1 || report.Damages[0].Key != "/secrets/ns/mine" {
 		t.Errorf("verify: %+v, %v", report, err)
 	}
+}
+
+// Whoever reads stored bytes has the key for them, although they are rewritten and
+// their key is dropped at any moment.
+func TestReadsWhileKeysRotate(t *testing.T) {
+	p := newPlace(t)
+	s := p.open(t)
+	first := addPod(t, resourceOf(t, s, "secrets"), "a", "hunter2")
+	for i := range 200 {
+		addPod(t, resourceOf(t, s, "secrets"), fmt.Sprint("more-", i), "x")
+	}
+	closeStore(t, s)
+	s = p.open(t)
+	secrets := resourceOf(t, s, "secrets") // it has no index yet: each read is of the disk
+	ctx, stop := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	for _, read := range []func() error{
+		func() error {
+			return secrets.Get(t.Context(), "/secrets/ns/a", storage.GetOptions{}, &example.Pod{})
+		},
+		func() error {
+			past, err := s.ObjectHistory("/secrets/ns/a")
+			if err == nil && past[len(past)-1].Object == nil {
+				err = fmt.Errorf("history: %w", past[len(past)-1].Err)
+			}
+			return err
+		},
+		func() error {
+			entries, _, err := secrets.readAll(int64(mustRevision(t, first)))
+			for _, e := range entries {
+				err = errors.Join(err, e.err)
+			}
+			return err
+		},
+	} {
+		work.Go(func() {
+			for ctx.Err() == nil {
+				if err := read(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 25 {
+		if _, err := s.RotateKey(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	stop()
+	work.Wait()
 }

@@ -118,6 +118,7 @@ func (r *Resource) decode(data []byte) (runtime.Object, error) {
 	if _, ok := obj.(runtime.Unstructured); !ok && err == nil {
 		// The items of a list have no kind.
 		obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+		share(obj)
 	}
 	return obj, err
 }

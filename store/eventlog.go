@@ -15,8 +15,8 @@ import (
 const (
 	logMinEvents = 256
 	logMaxEvents = 1 << 16
-	logMaxBytes  = 16 << 20
-	logFresh     = time.Minute
+	logMaxBytes  = 8 << 20
+	logFresh     = 30 * time.Second
 )
 
 // event is one change, shared by all watches that see it.

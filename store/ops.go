@@ -81,6 +81,7 @@ func (s *Store) ObjectHistory(key string) ([]PastObject, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer s.beginRead()()
 	var all []PastObject
 	err = s.kv.Versions(key, func(v kv.Version) bool {
 		past := PastObject{Revision: v.Head.ModRev, Time: timeline.Time(v.Head.ModRev), Deleted: v.Deleted}

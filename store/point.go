@@ -22,6 +22,7 @@ func (r *Resource) lookup(key string) (*entry, error) {
 	if r.loaded.Load() {
 		return r.fresh(r.current(key)), nil
 	}
+	defer r.store.beginRead()()
 	rev := r.store.kv.Revision()
 	e, found, err := r.store.kv.Get(key, rev)
 	if err != nil {

@@ -180,6 +180,7 @@ type loadPart struct {
 // readAll reads the objects as of rev (0: newest) in key order, decoding on all
 // cores while it reads.
 func (r *Resource) readAll(rev int64) ([]*entry, int64, error) {
+	defer r.store.beginRead()()
 	var workers sync.WaitGroup
 	work := make(chan *loadPart, 2*runtime.GOMAXPROCS(0))
 	for range runtime.GOMAXPROCS(0) {

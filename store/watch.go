@@ -174,8 +174,27 @@ const historyChunk = 512
 
 // sendHistory sends some events after rev from disk and returns how far it came.
 func (w *watcher) sendHistory(rev int64) (int64, bool) {
+	events, last, err := w.pastEvents(rev)
+	switch {
+	case errors.Is(err, kv.ErrCompacted):
+		return 0, w.fail(apierrors.NewResourceExpired(watchExpired))
+	case err != nil:
+		return 0, w.fail(err)
+	}
+	for _, ev := range events {
+		if !w.sendEvent(ev) {
+			return 0, false
+		}
+	}
+	return last, true
+}
+
+// pastEvents reads some events after rev that the watch may see, and says up to which
+// revision they reach.
+func (w *watcher) pastEvents(rev int64) (events []*event, last int64, err error) {
+	defer w.r.store.beginRead()()
 	var chunk []kv.PastEvent
-	last, err := w.r.store.kv.History(rev, w.r.prefix, func(e kv.PastEvent) bool {
+	last, err = w.r.store.kv.History(rev, w.r.prefix, func(e kv.PastEvent) bool {
 		// A revision is never torn.
 		if len(chunk) >= historyChunk && chunk[len(chunk)-1].Rev != e.Rev {
 			return false
@@ -183,18 +202,15 @@ func (w *watcher) sendHistory(rev int64) (int64, bool) {
 		chunk = append(chunk, e)
 		return true
 	})
-	switch {
-	case errors.Is(err, kv.ErrCompacted):
-		return 0, w.fail(apierrors.NewResourceExpired(watchExpired))
-	case err != nil:
-		return 0, w.fail(err)
+	if err != nil {
+		return nil, 0, err
 	}
 	for i := range chunk {
-		if w.matchesKey(chunk[i].Key) && !w.sendEvent(w.r.pastEvent(&chunk[i])) {
-			return 0, false
+		if w.matchesKey(chunk[i].Key) {
+			events = append(events, w.r.pastEvent(&chunk[i]))
 		}
 	}
-	return last, true
+	return events, last, nil
 }
 
 // pastEvent decodes an event from disk.

@@ -129,7 +129,7 @@ func TestManagedFieldsAsUpstream(t *testing.T) {
 		}
 		expected := out.(*corev1.Pod).ManagedFields
 		for _, name := range []string{"first", "second"} {
-			p := pod(name + fmt.Sprint(len(expected[0].FieldsV1.Raw)))
+			p := pod(name + fmt.Sprint(len(expected[0].FieldsV1.GetRawString())))
 			mutate(p)
 			got, err := client.Create(t.Context(), c, p)
 			if err != nil {

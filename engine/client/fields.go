@@ -58,7 +58,7 @@ func (f *fieldManagers) get(row *apis.Resource, s any, subresource string) (*fie
 		return nil, fmt.Errorf("managed fields of %s: %w", row.GVK.Kind, err)
 	}
 	m := &fieldManager{upstream: upstream, gvk: row.GVK, newObject: row.New}
-	m.recent.entries = map[string][]byte{}
+	m.recent.entries = map[string]string{}
 	f.mu.byKey[key] = m
 	return m, nil
 }
@@ -84,7 +84,7 @@ type fieldManager struct {
 
 	recent struct {
 		sync.Mutex
-		entries map[string][]byte
+		entries map[string]string
 	}
 }
 
@@ -114,12 +114,12 @@ func (f *fieldManager) created(obj runtime.Object, manager string) runtime.Objec
 	obj = f.upstream.UpdateNoErrors(f.newObject(), obj, manager)
 	clearKind(obj)
 	if entries := m.GetManagedFields(); ok && len(entries) == 1 && entries[0].FieldsV1 != nil {
-		f.remember(key, entries[0].FieldsV1.Raw)
+		f.remember(key, entries[0].FieldsV1.GetRawString())
 	}
 	return obj
 }
 
-func (f *fieldManager) entry(manager string, raw []byte) []metav1.ManagedFieldsEntry {
+func (f *fieldManager) entry(manager, raw string) []metav1.ManagedFieldsEntry {
 	now := metav1.NewTime(time.Now().UTC().Truncate(time.Second))
 	return []metav1.ManagedFieldsEntry{{
 		Manager:    manager,
@@ -127,12 +127,12 @@ func (f *fieldManager) entry(manager string, raw []byte) []metav1.ManagedFieldsE
 		APIVersion: f.gvk.GroupVersion().String(),
 		Time:       &now,
 		FieldsType: "FieldsV1",
-		FieldsV1:   &metav1.FieldsV1{Raw: raw},
+		FieldsV1:   metav1.NewFieldsV1(raw),
 	}}
 }
 
 // remember keeps the field set of a template; when full it forgets an arbitrary one.
-func (f *fieldManager) remember(key string, raw []byte) {
+func (f *fieldManager) remember(key, raw string) {
 	f.recent.Lock()
 	defer f.recent.Unlock()
 	if len(f.recent.entries) >= maxRecent {

@@ -104,7 +104,7 @@ func statusManager(ctx context.Context, menus dynamic.ResourceInterface) error {
 	}
 	for _, entry := range got.GetManagedFields() {
 		if entry.Manager == "door" {
-			if entry.Subresource != "status" || !strings.Contains(string(entry.FieldsV1.Raw), `"f:open"`) {
+			if entry.Subresource != "status" || !strings.Contains(entry.FieldsV1.GetRawString(), `"f:open"`) {
 				return fmt.Errorf("managed fields of the status: %+v", entry)
 			}
 			return nil

@@ -43,7 +43,8 @@ type Config struct {
 }
 
 // Anywhere makes the power fail at random operations until ctx ends. known is called
-// just before each failure. The operation waits until the failure is received.
+// just before each failure. The next one comes when the last was received: who opens a
+// store on the file system may receive only afterwards.
 func Anywhere[T any](ctx context.Context, mem *vfs.MemFS, cfg Config, known func() T) (vfs.FS, <-chan Crash[T]) {
 	crashes := make(chan Crash[T])
 	var next atomic.Int64
@@ -55,10 +56,13 @@ func Anywhere[T any](ctx context.Context, mem *vfs.MemFS, cfg Config, known func
 		}
 		c := Crash[T]{Known: known()}
 		c.Clone = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: cfg.Percent, RNG: cfg.RNG})
-		select {
-		case crashes <- c:
-		case <-ctx.Done():
-		}
-		next.Store(op + 1 + cfg.RNG.Int64N(cfg.Between))
+		pause := 1 + cfg.RNG.Int64N(cfg.Between)
+		go func() {
+			select {
+			case crashes <- c:
+			case <-ctx.Done():
+			}
+			next.Store(op + pause)
+		}()
 	}), crashes
 }
