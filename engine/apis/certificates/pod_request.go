@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -48,15 +49,7 @@ func podCertificateRequests() apis.Resource {
 			return errs
 		},
 		ValidateStatusUpdate: func(_ context.Context, r, old *certificatesv1.PodCertificateRequest) field.ErrorList {
-			errs := apis.ValidateMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, metadata)
-			if old.Status.CertificateChain != "" && r.Status.CertificateChain != old.Status.CertificateChain {
-				errs = append(errs, field.Invalid(field.NewPath("status", "certificateChain"), field.OmitValueType{}, "field is immutable"))
-			} else if r.Status.CertificateChain != "" {
-				if err := checkCertificates([]byte(r.Status.CertificateChain)); err != nil {
-					errs = append(errs, field.Invalid(field.NewPath("status", "certificateChain"), field.OmitValueType{}, err.Error()))
-				}
-			}
-			return errs
+			return validatePodRequestStatus(r, old, time.Now())
 		},
 	}.Rules()
 	return apis.Resource{
@@ -83,6 +76,9 @@ func podCertificateRequests() apis.Resource {
 	}
 }
 
+// pending is the state of a request without an outcome.
+const pending = "Pending"
+
 func podRequestState(r *certificatesv1.PodCertificateRequest) string {
 	for _, c := range r.Status.Conditions {
 		switch c.Type {
@@ -90,7 +86,7 @@ func podRequestState(r *certificatesv1.PodCertificateRequest) string {
 			return c.Type
 		}
 	}
-	return "Pending"
+	return pending
 }
 
 func validatePodRequest(r *certificatesv1.PodCertificateRequest) field.ErrorList {
