@@ -153,7 +153,8 @@ func runNode(ctx context.Context, s nodeSpec, api nodeAPI, log *slog.Logger) err
 	}
 	services, err := proxy.New(proxy.Config{
 		NodeName: s.Name, ClusterCIDRs: podCIDRs(s.dual()),
-		Services: api.informers.Core().V1().Services(), EndpointSlices: api.informers.Discovery().V1().EndpointSlices(), Logger: log,
+		Services: api.informers.Core().V1().Services(), EndpointSlices: api.informers.Discovery().V1().EndpointSlices(),
+		Nodes: api.informers.Core().V1().Nodes(), Logger: log,
 	})
 	if err != nil {
 		return fmt.Errorf("node %s: %w", s.Name, err)

@@ -22,6 +22,8 @@ type Endpoint struct {
 type candidate struct {
 	Endpoint
 	ready, fallback bool // fallback: still serving while it terminates
+	// nodes and zones that the slice means it for; empty: it does not say.
+	nodes, zones []string
 }
 
 // Candidates are the endpoints of one port, usable or not.
@@ -61,11 +63,20 @@ func candidateOf(node string, ep discoveryv1.Endpoint, port uint16) (candidate, 
 	ready := orDefault(ep.Conditions.Ready, true)
 	serving := orDefault(ep.Conditions.Serving, ready)
 	terminating := orDefault(ep.Conditions.Terminating, false)
-	return candidate{
+	c := candidate{
 		Endpoint: Endpoint{Addr: netip.AddrPortFrom(ip, port), Local: ep.NodeName != nil && *ep.NodeName == node},
 		ready:    ready,
 		fallback: serving && terminating,
-	}, true
+	}
+	if h := ep.Hints; h != nil {
+		for _, n := range h.ForNodes {
+			c.nodes = append(c.nodes, n.Name)
+		}
+		for _, z := range h.ForZones {
+			c.zones = append(c.zones, z.Name)
+		}
+	}
+	return c, true
 }
 
 // slicePort is the target of the Service's port in a slice, matched by name.
@@ -87,6 +98,36 @@ func (list Candidates) Local() (out Candidates) {
 		}
 	}
 	return out
+}
+
+// Near are those that EndpointSlices mean for the node, or else for its zone. Hints
+// count only if every ready endpoint has one and some name this place: otherwise
+// nobody would serve it, or the load would not be spread as it was planned.
+func (list Candidates) Near(node, zone string) Candidates {
+	for _, hints := range []struct {
+		of    func(candidate) []string
+		place string
+	}{
+		{func(c candidate) []string { return c.nodes }, node},
+		{func(c candidate) []string { return c.zones }, zone},
+	} {
+		var near Candidates
+		complete := true
+		for _, c := range list {
+			if !c.ready {
+				continue
+			}
+			named := hints.of(c)
+			complete = complete && len(named) > 0
+			if slices.Contains(named, hints.place) {
+				near = append(near, c)
+			}
+		}
+		if complete && len(near) > 0 {
+			return near
+		}
+	}
+	return list
 }
 
 // Ready are the endpoints that take new connections.

@@ -34,7 +34,7 @@ func TestBuild(t *testing.T) {
 			services, list := parseObjects(t, d.Input)
 			all := newAssembly()
 			rules := all.replace(all.changes(snapshot{services, backends(list)}, func(svc *corev1.Service, list []*discoveryv1.EndpointSlice) *part {
-				ports := portsOf("node-a", f.addressType, svc, list)
+				ports := portsOf(place{"node-a", "zone-a"}, f.addressType, svc, list)
 				return &part{svc, list, ports, Build(f, cidr, ports)}
 			}))
 			if out := rules.cur.String(); out != "" {

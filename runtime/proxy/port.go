@@ -43,9 +43,12 @@ func (p servicePort) id() string {
 	return strings.Join([]string{p.namespace, p.name, p.protocol, p.port}, "/")
 }
 
+// place is where a node is; the zone may be unknown.
+type place struct{ name, zone string }
+
 // portsOf decides which ports of a Service a node serves in one family, in a fixed
 // order. Headless and ExternalName Services have none.
-func portsOf(node string, family discoveryv1.AddressType, svc *corev1.Service, list []*discoveryv1.EndpointSlice) []servicePort {
+func portsOf(node place, family discoveryv1.AddressType, svc *corev1.Service, list []*discoveryv1.EndpointSlice) []servicePort {
 	clusterIP, ok := proxied(svc, family)
 	if !ok {
 		return nil
@@ -55,8 +58,8 @@ func portsOf(node string, family discoveryv1.AddressType, svc *corev1.Service, l
 	for _, port := range svc.Spec.Ports {
 		p := frontend(svc, port, family)
 		p.clusterIP = clusterIP
-		all := endpoint.Of(node, port, list)
-		p.cluster, p.local = all.Usable(), all.Local().Usable()
+		all := endpoint.Of(node.name, port, list)
+		p.cluster, p.local = all.Near(node.name, node.zone).Usable(), all.Local().Usable()
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b servicePort) int { return cmp.Compare(a.id(), b.id()) })

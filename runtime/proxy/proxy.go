@@ -34,7 +34,10 @@ type Config struct {
 	Table          string
 	Services       coreinformers.ServiceInformer
 	EndpointSlices discoveryinformers.EndpointSliceInformer
-	Logger         *slog.Logger
+	// Nodes tell the node's zone, which endpoints may be meant for. Without them it is
+	// in none.
+	Nodes  coreinformers.NodeInformer
+	Logger *slog.Logger
 }
 
 // Proxy keeps the Services of one node. It writes in the network namespace of
@@ -56,6 +59,7 @@ type table struct {
 	nft     knftables.Interface
 	written bool
 	rules   *assembly
+	at      place // for which the rules are
 }
 
 // New registers with the informers, which its caller starts. It fails with a
@@ -117,7 +121,24 @@ func (p *Proxy) subscribe() error {
 			return err
 		}
 	}
-	return nil
+	if p.cfg.Nodes == nil {
+		return nil
+	}
+	return p.changes.On(p.cfg.Nodes.Informer(), func(old, cur any) bool {
+		o, c := old.(*corev1.Node), cur.(*corev1.Node)
+		return c.Name == p.cfg.NodeName && o.Labels[corev1.LabelTopologyZone] != c.Labels[corev1.LabelTopologyZone]
+	})
+}
+
+// place is where the node is now.
+func (p *Proxy) place() place {
+	out := place{name: p.cfg.NodeName}
+	if p.cfg.Nodes != nil {
+		if node, err := p.cfg.Nodes.Lister().Get(out.name); err == nil {
+			out.zone = node.Labels[corev1.LabelTopologyZone]
+		}
+	}
+	return out
 }
 
 // meaningful filters resyncs, which change nothing.
@@ -152,7 +173,7 @@ func (p *Proxy) sync(ctx context.Context) error {
 	}
 	now := snapshot{services, backends(list)}
 	for _, t := range p.tables {
-		if err := t.sync(ctx, p.cfg.NodeName, now); err != nil {
+		if err := t.sync(ctx, p.place(), now); err != nil {
 			return err
 		}
 	}
@@ -166,9 +187,12 @@ func (p *Proxy) sync(ctx context.Context) error {
 
 // sync writes the difference; after a failure the whole table, since nothing is
 // known of it then.
-func (t *table) sync(ctx context.Context, node string, now snapshot) error {
+func (t *table) sync(ctx context.Context, at place, now snapshot) error {
+	if t.at != at {
+		t.at, t.written, t.rules = at, false, newAssembly()
+	}
 	changed := t.rules.changes(now, func(svc *corev1.Service, list []*discoveryv1.EndpointSlice) *part {
-		ports := portsOf(node, t.family.addressType, svc, list)
+		ports := portsOf(at, t.family.addressType, svc, list)
 		return &part{svc, list, ports, Build(t.family, t.cidr, ports)}
 	})
 	if t.written && len(changed) == 0 {
