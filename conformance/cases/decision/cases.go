@@ -6,5 +6,5 @@ import "github.com/pintle-io/pintle/conformance/suite"
 
 // Cases lists the package's cases.
 func Cases() []suite.Case {
-	return []suite.Case{unschedulable(), constraint()}
+	return []suite.Case{unschedulable(), constraint(), strategy()}
 }
