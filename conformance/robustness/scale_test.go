@@ -2,7 +2,9 @@ package robustness
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/pintle-io/pintle/conformance/harness"
+)
+
+var (
+	scalePods = flag.Int("scale.pods", 1000, "pods of TestIdleAtScale, in Deployments of 1,000, ten to a node")
+	scaleRest = flag.Duration("scale.rest", 10*time.Second, "how long TestIdleAtScale looks at a server at rest")
 )
 
 const bigDeployment = `
@@ -58,6 +68,72 @@ func TestThousandReplicas(t *testing.T) {
 	t.Logf("1,000 replicas available %s after apply", took.Round(time.Millisecond))
 	if took > 10*time.Second {
 		t.Errorf("1,000 replicas took %s, want 10 s at most", took)
+	}
+	roll(t, c, kube)
+}
+
+// roll gives the Deployment another template and waits until all pods are of it.
+func roll(t *testing.T, c *harness.Cluster, kube kubernetes.Interface) {
+	t.Helper()
+	began := time.Now()
+	changed := strings.Replace(bigDeployment, "100Mi", "101Mi", 1)
+	if got := run(t, command(t, c, changed, "apply", "-f", "-")); got.status != 0 {
+		t.Fatal(got.stderr)
+	}
+	eventually(t, time.Minute, "1,000 replicas of the new template", func(ctx context.Context) (bool, string) {
+		d, err := kube.AppsV1().Deployments(metav1.NamespaceDefault).Get(ctx, "big", metav1.GetOptions{})
+		if err != nil {
+			return false, err.Error()
+		}
+		s := d.Status
+		if s.ObservedGeneration == 2 && s.AvailableReplicas < 750 {
+			t.Errorf("%d of 1,000 replicas are available, want 750 at least", s.AvailableReplicas)
+		}
+		return s.ObservedGeneration == 2 && s.UpdatedReplicas == 1000 && s.AvailableReplicas == 1000 && s.Replicas == 1000, status(d)
+	})
+	took := time.Since(began)
+	t.Logf("rolled in %s", took.Round(time.Millisecond))
+	if took > 15*time.Second {
+		t.Errorf("the roll took %s, want 15 s at most", took)
+	}
+}
+
+// At rest, a server with many fake nodes and pods takes little of a core: their Leases
+// are the only work left.
+func TestIdleAtScale(t *testing.T) {
+	c, kube := server(t, "--fake-nodes", strconv.Itoa(*scalePods/10))
+	for i := range *scalePods / 1000 {
+		one := strings.ReplaceAll(bigDeployment, "big", fmt.Sprintf("big-%d", i))
+		if got := run(t, command(t, c, one, "apply", "-f", "-")); got.status != 0 {
+			t.Fatal(got.stderr)
+		}
+	}
+	for i := range *scalePods / 1000 {
+		eventually(t, 3*time.Minute, "1,000 available replicas", func(ctx context.Context) (bool, string) {
+			d, err := kube.AppsV1().Deployments(metav1.NamespaceDefault).Get(ctx, fmt.Sprintf("big-%d", i), metav1.GetOptions{})
+			return err == nil && d.Status.AvailableReplicas == 1000, fmt.Sprint(status(d), err)
+		})
+	}
+	spent := func(d time.Duration) time.Duration {
+		before, err := harness.ProcessorTime(c.PID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(d)
+		after, err := harness.ProcessorTime(c.PID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return after - before
+	}
+	eventually(t, 2*time.Minute, "a server at rest", func(context.Context) (bool, string) {
+		took := spent(5 * time.Second)
+		return took < 200*time.Millisecond, took.String()
+	})
+	percent := 100 * spent(*scaleRest).Seconds() / scaleRest.Seconds()
+	t.Logf("%d pods on %d fake nodes at rest: %.2f %% of a core", *scalePods, *scalePods/10, percent)
+	if percent > 2 {
+		t.Errorf("at rest the server takes %.2f %% of a core, want 2 at most", percent)
 	}
 }
 
