@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -155,8 +156,10 @@ func (s *evictionREST) budgetOf(ctx context.Context, pod *corev1.Pod) (*policyv1
 	case 1:
 		return found[0], nil
 	}
-	//lint:ignore ST1005 the API's text
-	return nil, apierrors.NewInternalError(errors.New("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."))
+	return nil, &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusInternalServerError,
+		Message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+	}}
 }
 
 // take counts one disruption against the budget.
@@ -230,11 +233,11 @@ func (s *evictionREST) delete(ctx context.Context, pod *corev1.Pod, deletion *me
 func (s *evictionREST) mark(ctx context.Context, pod *corev1.Pod, deletion *metav1.DeleteOptions) (*corev1.Pod, error) {
 	change := func(_ context.Context, _, old runtime.Object) (runtime.Object, error) {
 		current := old.DeepCopyObject().(*corev1.Pod)
-		if p := deletion.Preconditions; p != nil && p.ResourceVersion != nil && *p.ResourceVersion != current.ResourceVersion {
-			return nil, apierrors.NewConflict(corev1.Resource("pods"), current.Name, errors.New("the pod changed while it was being evicted"))
+		if err := meets(current, deletion.Preconditions); err != nil {
+			return nil, err
 		}
 		setPodCondition(&current.Status, corev1.PodCondition{
-			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, ObservedGeneration: current.Generation,
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
 			Reason: "EvictionByEvictionAPI", Message: "Eviction API: evicting",
 		})
 		return current, nil
@@ -245,6 +248,22 @@ func (s *evictionREST) mark(ctx context.Context, pod *corev1.Pod, deletion *meta
 		return nil, err
 	}
 	return obj.(*corev1.Pod), nil
+}
+
+// meets says why a pod is not the one whose eviction was asked for.
+func meets(pod *corev1.Pod, p *metav1.Preconditions) error {
+	differs := func(what, wanted, have, why string) error {
+		return apierrors.NewConflict(corev1.Resource("Pod"), pod.Name,
+			fmt.Errorf("the %s in the precondition (%s) does not match the %s in record (%s). The object might have been %s", what, wanted, what, have, why))
+	}
+	switch {
+	case p == nil:
+	case p.UID != nil && *p.UID != "" && *p.UID != pod.UID:
+		return differs("UID", string(*p.UID), string(pod.UID), "deleted and then recreated")
+	case p.ResourceVersion != nil && *p.ResourceVersion != "" && *p.ResourceVersion != pod.ResourceVersion:
+		return differs("ResourceVersion", *p.ResourceVersion, pod.ResourceVersion, "modified")
+	}
+	return nil
 }
 
 func isReady(pod *corev1.Pod) bool {

@@ -7,8 +7,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
@@ -62,11 +64,8 @@ func (s *bindingREST) Create(ctx context.Context, name string, obj runtime.Objec
 	if name != binding.Name {
 		return nil, apierrors.NewBadRequest("name in URL does not match name in Binding object")
 	}
-	if kind := binding.Target.Kind; kind != "" && kind != "Node" {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("target.kind: Unsupported value: %q: supported values: \"Node\", \"<empty>\"", kind))
-	}
-	if binding.Target.Name == "" {
-		return nil, apierrors.NewBadRequest("target.name: Required value")
+	if errs := validateTarget(&binding.Target); len(errs) > 0 {
+		return nil, errs.ToAggregate() // an error of code 500 for clients, as upstream
 	}
 	if validate != nil {
 		if err := validate(ctx, binding.DeepCopyObject()); err != nil {
@@ -77,6 +76,24 @@ func (s *bindingREST) Create(ctx context.Context, name string, obj runtime.Objec
 		return nil, err
 	}
 	return &metav1.Status{Status: metav1.StatusSuccess}, nil
+}
+
+func validateTarget(target *corev1.ObjectReference) field.ErrorList {
+	kindAt, nameAt := field.NewPath("target", "kind"), field.NewPath("target", "name")
+	var errs field.ErrorList
+	node := target.Kind == "" || target.Kind == "Node"
+	if !node {
+		errs = append(errs, field.NotSupported(kindAt, target.Kind, []string{"Node", "<empty>"}))
+	}
+	if target.Name == "" {
+		return append(errs, field.Required(nameAt, ""))
+	}
+	if node {
+		for _, msg := range validation.NameIsDNSSubdomain(target.Name, false) {
+			errs = append(errs, field.Invalid(nameAt, target.Name, msg))
+		}
+	}
+	return errs
 }
 
 func (s *bindingREST) bind(ctx context.Context, binding *corev1.Binding, dryRun bool) error {
@@ -134,7 +151,7 @@ func assign(pod *corev1.Pod, binding *corev1.Binding) error {
 			pod.Labels[k] = v
 		}
 	}
-	setPodCondition(&pod.Status, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, ObservedGeneration: pod.Generation})
+	setPodCondition(&pod.Status, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue})
 	return nil
 }
 

@@ -3,13 +3,16 @@ package registry
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"github.com/pintle-io/pintle/engine/apis"
 	"github.com/pintle-io/pintle/engine/apis/core"
 )
 
@@ -67,7 +70,7 @@ func (ephemeralStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Obje
 		case kept == nil:
 			errs = append(errs, field.Forbidden(path, fmt.Sprintf("existing ephemeral containers %q may not be removed\n", c.Name)))
 		case !equality.Semantic.DeepEqual(c, kept):
-			errs = append(errs, field.Forbidden(path, fmt.Sprintf("existing ephemeral containers %q may not be changed\n", c.Name)))
+			errs = append(errs, field.Forbidden(path, fmt.Sprintf("existing ephemeral containers %q may not be changed\n%v", c.Name, diff.Diff(apis.Shown{Value: c}, apis.Shown{Value: kept}))))
 		}
 	}
 	return errs
@@ -83,20 +86,41 @@ type resizeStrategy struct{ podPartStrategy }
 
 func (resizeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	mergePod(obj, old, func(into, from *corev1.Pod) {
-		putResources(into.Spec.Containers, from.Spec.Containers)
-		putResources(into.Spec.InitContainers, from.Spec.InitContainers)
+		into.Spec.Containers = putResources(into.Spec.Containers, from.Spec.Containers)
+		into.Spec.InitContainers = putResources(into.Spec.InitContainers, from.Spec.InitContainers)
 	})
 }
 
-// putResources copies resources and resize policies between containers of the same name.
-func putResources(into, from []corev1.Container) {
+// putResources gives containers the resources and resize policies of those they came
+// with. Other containers are given back as they came: validation refuses them.
+func putResources(into, from []corev1.Container) []corev1.Container {
+	if !sameNames(into, from) {
+		return from
+	}
 	for i := range into {
-		for j := range from {
-			if into[i].Name == from[j].Name {
-				into[i].Resources, into[i].ResizePolicy = from[j].Resources, from[j].ResizePolicy
-			}
+		into[i].Resources, into[i].ResizePolicy = from[i].Resources, from[i].ResizePolicy
+	}
+	return into
+}
+
+func sameNames(a, b []corev1.Container) bool {
+	return slices.EqualFunc(a, b, func(a, b corev1.Container) bool { return a.Name == b.Name })
+}
+
+// validateSameContainers refuses containers that came, went or changed places; what
+// names their list.
+func validateSameContainers(now, before []corev1.Container, what string) field.ErrorList {
+	at := field.NewPath("spec", what)
+	if len(now) != len(before) {
+		return field.ErrorList{field.Forbidden(at, what+" may not be added or removed on resize")}
+	}
+	var errs field.ErrorList
+	for i := range now {
+		if now[i].Name != before[i].Name {
+			errs = append(errs, field.Forbidden(at.Index(i).Child("name"), what+" may not be renamed or reordered on resize"))
 		}
 	}
+	return errs
 }
 
 // ValidateUpdate checks the pod as a whole; its quality of service stays, and so do
@@ -106,10 +130,18 @@ func (resizeStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object)
 	if isMirror(before) {
 		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods cannot be resized")}
 	}
+	if before.Spec.OS != nil && before.Spec.OS.Name == corev1.Windows {
+		return field.ErrorList{field.Forbidden(field.NewPath(""), "windows pods cannot be resized")}
+	}
 	path := field.NewPath("spec")
 	errs := core.ValidatePod(pod)
 	if before.Status.QOSClass != "" && before.Status.QOSClass != qosClass(&pod.Spec) {
 		errs = append(errs, field.Invalid(path, before.Status.QOSClass, "Pod QOS Class may not change as a result of resizing"))
+	}
+	others := append(validateSameContainers(pod.Spec.Containers, before.Spec.Containers, "containers"),
+		validateSameContainers(pod.Spec.InitContainers, before.Spec.InitContainers, "initContainers")...)
+	if len(others) > 0 {
+		return append(errs, others...)
 	}
 	errs = append(errs, validateResize(pod.Spec.InitContainers, before.Spec.InitContainers, path.Child("initContainers"))...)
 	return append(errs, validateResize(pod.Spec.Containers, before.Spec.Containers, path.Child("containers"))...)
@@ -161,10 +193,17 @@ func otherResources(list corev1.ResourceList) corev1.ResourceList {
 // qosClass follows the rule of the Kubernetes documentation "Pod Quality of Service Classes".
 func qosClass(spec *corev1.PodSpec) corev1.PodQOSClass {
 	guaranteed, any := true, false
-	for _, c := range append(append([]corev1.Container{}, spec.InitContainers...), spec.Containers...) {
+	var resources []corev1.ResourceRequirements
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		resources = append(resources, c.Resources)
+	}
+	if r := spec.Resources; r != nil && len(r.Requests)+len(r.Limits) > 0 {
+		resources = []corev1.ResourceRequirements{*r} // those of the pod stand for all
+	}
+	for _, r := range resources {
 		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-			request, hasRequest := c.Resources.Requests[name]
-			limit, hasLimit := c.Resources.Limits[name]
+			request, hasRequest := r.Requests[name]
+			limit, hasLimit := r.Limits[name]
 			any = any || hasRequest && !request.IsZero() || hasLimit && !limit.IsZero()
 			if !hasLimit || hasRequest && request.Cmp(limit) != 0 {
 				guaranteed = false
