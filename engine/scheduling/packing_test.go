@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pintle-io/pintle/wasm/strategies/scheduling"
@@ -22,7 +23,14 @@ func TestPackingFillsNodes(t *testing.T) {
 	}{
 		"by default they are spread": {change: func(int, *corev1.Pod) {}, want: []int{4, 4, 4, 4, 4}},
 		"alike":                      {packing: true, change: func(int, *corev1.Pod) {}, want: []int{8, 8, 4}},
-		"each of its own":            {packing: true, change: func(i int, p *corev1.Pod) { p.Labels["n"] = fmt.Sprint(i) }, want: []int{8, 8, 4}},
+		"small ones that are spread by default": {packing: true, want: []int{20}, change: func(_ int, p *corev1.Pod) {
+			p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}
+			p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+				MaxSkew: 3, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
+				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},
+			}}
+		}},
+		"each of its own": {packing: true, change: func(i int, p *corev1.Pod) { p.Labels["n"] = fmt.Sprint(i) }, want: []int{8, 8, 4}},
 		"a spread that is asked for hard goes first": {packing: true, want: []int{4, 4, 4, 4, 4}, change: func(_ int, p *corev1.Pod) {
 			p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 				MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,

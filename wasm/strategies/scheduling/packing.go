@@ -2,9 +2,10 @@ package scheduling
 
 import "github.com/pintle-io/pintle/wasm/abi"
 
-// weightPacking lets the room left outweigh the rest: replicas of one workload, which
-// are spread over nodes by default, are to be packed, too.
-const weightPacking = 10
+// packScale is the score of a node that would be full: so much that the share in use
+// outweighs all else, and that a tenth of a CPU on a node of 64 counts for more than
+// the default spreading of replicas (200). A rank has 19 bits for all scores together.
+const packScale = 500_000
 
 // packRows is scoreRows with the share in use instead of the share that is left.
 func (s *Strategy) packRows() {
@@ -18,9 +19,14 @@ func (s *Strategy) packRows() {
 	}
 }
 
-// packed is most-allocated, for what would be left after placing: 0 to 1000.
+// packed is most-allocated, for what would be left after placing: 0 to packScale.
 func packed(allocC, allocM, leftC, leftM int64) int32 {
 	both := shared(allocC, allocM)
-	left := least(leftC, leftM, float64(some(allocC)), float64(some(allocM)))
-	return weightPacking * ((maxScore<<both - left) >> both)
+	left := unused(leftC, allocC) + unused(leftM, allocM)
+	return (packScale<<both - left) >> both
+}
+
+// unused is the share of a resource that is left, 0 to packScale.
+func unused(left, alloc int64) int32 {
+	return int32(float64(float64(positive(left))*packScale) / float64(some(alloc)))
 }
