@@ -178,3 +178,25 @@ func TestNonsensePlanIsRefused(t *testing.T) {
 		t.Error("the plan is taken")
 	}
 }
+
+// An old set that was just scaled down still reports the pods that will go. They do
+// not serve for long, so that no other pod may be given up for them.
+func TestPodsThatWillGoAreNotGivenUpTwice(t *testing.T) {
+	r := abi.Request{
+		Kind: abi.RollingUpdate, Replicas: 1000, Surge: 250, Unavailable: 250,
+		Old: []abi.Set{{Name: "web-a", Hash: "a", Size: 733, Pods: 750, Available: 750, Seen: true}},
+		New: &abi.Set{Name: "web-b", Hash: "b", Size: 500, Pods: 250, Available: 31, Seen: true},
+	}
+	answer, err := Step(&r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range answer.Sizes {
+		if s.Name == "web-a" && s.Size+r.New.Available < r.Replicas-r.Unavailable {
+			t.Errorf("%d old and %d new pods will serve, 750 must", s.Size, r.New.Available)
+		}
+	}
+	if len(answer.Sizes) == 0 {
+		t.Error("14 old pods could go")
+	}
+}

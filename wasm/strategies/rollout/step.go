@@ -89,8 +89,11 @@ func total(sets []abi.Set, of func(*abi.Set) int32) int32 {
 	return n
 }
 
-func sizeOf(set *abi.Set) int32      { return set.Size }
-func availableOf(set *abi.Set) int32 { return set.Available }
+func sizeOf(set *abi.Set) int32 { return set.Size }
+
+// availableOf leaves out pods that are about to go: the status of a set that was just
+// scaled down still counts them, and they must not be given up twice.
+func availableOf(set *abi.Set) int32 { return min(set.Available, set.Size) }
 
 // room is how large the new set, now of size current, may be next to the old ones
 // on its way to wanted.
