@@ -76,7 +76,7 @@ func New(cfg Config) (*Agent, error) {
 	a.mu.workers = map[string]*worker{}
 	a.rooms.held = map[types.UID]bool{}
 	a.nodeChanged = make(chan struct{}, 1)
-	a.objects = newObjects(cfg.Client, a.objectChanged)
+	a.objects = newObjects(cfg.Client, cfg.NodeName, a.objectChanged)
 	a.volumes = volume.New(filepath.Join(cfg.DataDir, "pods"), a.objects)
 	a.status = newStatusWriter(cfg.Client, a.log)
 	a.events = newEvents(context.Background(), cfg.Client, cfg.NodeName)

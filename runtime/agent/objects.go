@@ -18,20 +18,26 @@ import (
 )
 
 // objects gives pods' ConfigMaps and Secrets, each watched while a pod on this
-// node refers to it, and tokens, renewed before they end. It implements
-// volume.Source.
+// node refers to it, tokens and certificates, renewed before they end, and trust
+// bundles. It implements volume.Source.
 type objects struct {
 	client  kubernetes.Interface
+	node    string
 	changed func(podUID string)
+	bundles bundles
 
 	mu struct {
 		sync.Mutex
-		watched map[objectKey]*watched
-		tokens  map[tokenKey]token
-		stopped bool
+		watched      map[objectKey]*watched
+		tokens       map[tokenKey]token
+		certificates map[certificateKey]*certificate
+		trusting     map[string]bool // UIDs of the pods with trust bundles
+		stopped      bool
 	}
 	wg sync.WaitGroup
 }
+
+const podCertificateRequests = "podcertificaterequests"
 
 type objectKey struct{ resource, namespace, name string }
 
@@ -46,8 +52,9 @@ type watched struct {
 	once sync.Once
 }
 
-func newObjects(client kubernetes.Interface, changed func(string)) *objects {
-	o := &objects{client: client, changed: changed}
+func newObjects(client kubernetes.Interface, node string, changed func(string)) *objects {
+	o := &objects{client: client, node: node, changed: changed}
+	o.mu.certificates, o.mu.trusting = map[certificateKey]*certificate{}, map[string]bool{}
 	o.mu.watched = map[objectKey]*watched{}
 	o.mu.tokens = map[tokenKey]token{}
 	return o
@@ -133,9 +140,15 @@ func (o *objects) listWatch(key objectKey) cache.ListerWatcher {
 	}
 	core := o.client.CoreV1()
 	lw := &cache.ListWatch{}
-	if key.resource == "secrets" {
+	switch key.resource {
+	case "secrets":
 		setListWatch(lw, core.Secrets(key.namespace), byName)
-	} else {
+	case podCertificateRequests:
+		// A node may watch those of its own pods alone.
+		setListWatch(lw, o.client.CertificatesV1().PodCertificateRequests(key.namespace), func(opts *metav1.ListOptions) {
+			opts.FieldSelector = fields.Set{"metadata.name": key.name, "spec.nodeName": o.node}.String()
+		})
+	default:
 		setListWatch(lw, core.ConfigMaps(key.namespace), byName)
 	}
 	return cache.ToListWatcherWithWatchListSemantics(lw, o.client)
@@ -145,17 +158,38 @@ func (o *objects) listWatch(key objectKey) cache.ListerWatcher {
 func (o *objects) release(uid string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for k, w := range o.mu.watched {
-		delete(w.refs, uid)
-		if len(w.refs) == 0 {
-			w.cancel()
-			delete(o.mu.watched, k)
-		}
+	for k := range o.mu.watched {
+		o.unwatchLocked(k, uid)
 	}
 	for k := range o.mu.tokens {
 		if k.uid == uid {
 			delete(o.mu.tokens, k)
 		}
+	}
+	for k := range o.mu.certificates {
+		if k.uid == uid {
+			delete(o.mu.certificates, k)
+		}
+	}
+	delete(o.mu.trusting, uid)
+}
+
+// unwatch ends the pod's interest in one object.
+func (o *objects) unwatch(key objectKey, uid string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unwatchLocked(key, uid)
+}
+
+func (o *objects) unwatchLocked(key objectKey, uid string) {
+	w := o.mu.watched[key]
+	if w == nil {
+		return
+	}
+	delete(w.refs, uid)
+	if len(w.refs) == 0 {
+		w.cancel()
+		delete(o.mu.watched, key)
 	}
 }
 
@@ -165,6 +199,9 @@ func (o *objects) stop() {
 	o.mu.stopped = true
 	for _, w := range o.mu.watched {
 		w.cancel()
+	}
+	if o.bundles.cancel != nil {
+		o.bundles.cancel()
 	}
 	o.mu.Unlock()
 	o.wg.Wait()

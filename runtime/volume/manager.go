@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -27,8 +28,19 @@ type Source interface {
 	ConfigMap(ctx context.Context, pod *corev1.Pod, name string) (*corev1.ConfigMap, error)
 	Secret(ctx context.Context, pod *corev1.Pod, name string) (*corev1.Secret, error)
 	Token(ctx context.Context, pod *corev1.Pod, p *corev1.ServiceAccountTokenProjection) (string, error)
+	// TrustBundles returns all there are; they are not changed.
+	TrustBundles(ctx context.Context, pod *corev1.Pod) ([]*certificatesv1.ClusterTrustBundle, error)
+	// PodCertificate returns a key and the certificates that a signer has issued for
+	// it, both in PEM; an error while there are none yet.
+	PodCertificate(ctx context.Context, pod *corev1.Pod, at CertificateSource, p *corev1.PodCertificateProjection) (key, chain []byte, err error)
 	// Claim returns the persistent volume that a claim of the pod is bound to.
 	Claim(ctx context.Context, pod *corev1.Pod, claim string) (*corev1.PersistentVolume, error)
+}
+
+// CertificateSource names a source of a pod's projected volume.
+type CertificateSource struct {
+	Volume string
+	Index  int
 }
 
 // Fields resolves what the downward API asks for.
@@ -98,7 +110,7 @@ func (m *Manager) setup(ctx context.Context, pod *corev1.Pod, v *corev1.Volume, 
 	case v.Image != nil:
 		return dir, mountOnce(dir, func() error { return f.Image(ctx, v, dir) })
 	case v.ConfigMap != nil:
-		files, err := m.collect(ctx, pod, configMapProjection(v.ConfigMap), f)
+		files, err := m.collect(ctx, pod, v.Name, configMapProjection(v.ConfigMap), f)
 		if err != nil {
 			return "", err
 		}
@@ -108,7 +120,7 @@ func (m *Manager) setup(ctx context.Context, pod *corev1.Pod, v *corev1.Volume, 
 	if p == nil {
 		return "", errors.New("this type of volume is not supported on this node")
 	}
-	files, err := m.collect(ctx, pod, p, f)
+	files, err := m.collect(ctx, pod, v.Name, p, f)
 	if err != nil {
 		return "", err
 	}

@@ -44,21 +44,22 @@ func projection(v *corev1.Volume) *corev1.ProjectedVolumeSource {
 }
 
 // collect gathers the files of all sources; later sources win.
-func (m *Manager) collect(ctx context.Context, pod *corev1.Pod, p *corev1.ProjectedVolumeSource, f Fields) (map[string]file, error) {
+func (m *Manager) collect(ctx context.Context, pod *corev1.Pod, volume string, p *corev1.ProjectedVolumeSource, f Fields) (map[string]file, error) {
 	mode := int32(defaultMode)
 	if p.DefaultMode != nil {
 		mode = *p.DefaultMode
 	}
 	out := map[string]file{}
 	for i := range p.Sources {
-		if err := m.source(ctx, pod, &p.Sources[i], mode, f, out); err != nil {
+		at := CertificateSource{Volume: volume, Index: i}
+		if err := m.source(ctx, pod, at, &p.Sources[i], mode, f, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func (m *Manager) source(ctx context.Context, pod *corev1.Pod, s *corev1.VolumeProjection, mode int32, f Fields, out map[string]file) error {
+func (m *Manager) source(ctx context.Context, pod *corev1.Pod, at CertificateSource, s *corev1.VolumeProjection, mode int32, f Fields, out map[string]file) error {
 	switch {
 	case s.ConfigMap != nil:
 		return m.configMap(ctx, pod, s.ConfigMap, mode, out)
@@ -71,16 +72,20 @@ func (m *Manager) source(ctx context.Context, pod *corev1.Pod, s *corev1.VolumeP
 		if err != nil {
 			return err
 		}
-		out[s.ServiceAccountToken.Path] = tokenFile(pod, token, mode)
+		out[s.ServiceAccountToken.Path] = tokenFile(pod, []byte(token), mode)
 		return nil
+	case s.ClusterTrustBundle != nil:
+		return m.trustBundle(ctx, pod, s.ClusterTrustBundle, mode, out)
+	case s.PodCertificate != nil:
+		return m.podCertificate(ctx, pod, at, s.PodCertificate, mode, out)
 	}
 	return fmt.Errorf("a source of the projected volume is not supported on this node")
 }
 
 // tokenFile is readable by the pod alone: by its group if it has one, by its
 // user if all containers share one.
-func tokenFile(pod *corev1.Pod, token string, mode int32) file {
-	out := file{data: []byte(token), mode: mode}
+func tokenFile(pod *corev1.Pod, data []byte, mode int32) file {
+	out := file{data: data, mode: mode}
 	if fsGroup(pod) != nil {
 		out.mode = 0o600
 		return out

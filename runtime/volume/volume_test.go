@@ -3,12 +3,14 @@ package volume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +18,7 @@ import (
 )
 
 type source struct {
+	bundles    []*certificatesv1.ClusterTrustBundle
 	configMaps map[string]*corev1.ConfigMap
 	secrets    map[string]*corev1.Secret
 }
@@ -44,6 +47,17 @@ func (s source) Token(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenP
 
 func (s source) Claim(context.Context, *corev1.Pod, string) (*corev1.PersistentVolume, error) {
 	return nil, notFound("persistentvolumeclaims", "x")
+}
+
+func (s source) TrustBundles(context.Context, *corev1.Pod) ([]*certificatesv1.ClusterTrustBundle, error) {
+	return s.bundles, nil
+}
+
+func (s source) PodCertificate(_ context.Context, _ *corev1.Pod, at CertificateSource, p *corev1.PodCertificateProjection) (key, chain []byte, err error) {
+	if at != (CertificateSource{Volume: "v", Index: 1}) {
+		return nil, nil, fmt.Errorf("asked for %+v", at)
+	}
+	return []byte("key of " + p.SignerName + "\n"), []byte("chain\n"), nil
 }
 
 func newPod(vols ...corev1.Volume) *corev1.Pod {
