@@ -182,6 +182,7 @@ func (b *builder) build() error {
 			b.add(p.name, plugin)
 		}
 	}
+	b.add("DeviceAdminAccess", newAdminAccess(b))
 	b.chain.plugins = append(b.chain.plugins, b.Extra...)
 	if b.on(ResourceQuota) {
 		p, err := newQuota(b)
