@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/dynamic"
@@ -137,6 +138,22 @@ type roundTripper struct {
 	user   user.Info
 }
 
+// ofItsOwn is ctx for a request that another one, which is being served, gives rise
+// to: it ends with the other, but has nothing of what the server noted about that
+// (its user, its audit event, its warnings).
+func ofItsOwn(ctx context.Context) context.Context {
+	if audit.AuditContextFrom(ctx) == nil {
+		return ctx
+	}
+	return endsWith{ctx}
+}
+
+// endsWith is its parent without values.
+type endsWith struct{ context.Context }
+
+// Value implements context.Context.
+func (endsWith) Value(any) any { return nil }
+
 func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.shared.late.RLock()
 	handler := t.shared.late.handler
@@ -144,7 +161,7 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if handler == nil {
 		return nil, errors.New("client: the server's handler is not set yet")
 	}
-	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), identityKey{}, t.user))
+	ctx, cancel := context.WithCancel(context.WithValue(ofItsOwn(req.Context()), identityKey{}, t.user))
 	in := req.Clone(ctx)
 	in.RequestURI = req.URL.RequestURI()
 	in.RemoteAddr = "127.0.0.1:0"

@@ -2,11 +2,13 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/audit"
 
 	"github.com/pintle-io/pintle/engine/client"
 )
@@ -79,5 +81,31 @@ func TestAuthenticatorTrustsOnlyThisProcess(t *testing.T) {
 	}
 	if _, ok, _ := client.Authenticator().AuthenticateRequest(req); ok {
 		t.Error("a request from elsewhere is authenticated")
+	}
+}
+
+// A request that another one gives rise to, of a plugin for instance, has nothing of
+// what the server noted about that one, and ends with it.
+func TestRequestsWithinRequests(t *testing.T) {
+	c := newClient(t, nil)
+	type noted struct{}
+	entered := make(chan struct{})
+	c.SetHandler(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		if audit.AuditContextFrom(req.Context()) != nil || req.Context().Value(noted{}) != nil {
+			t.Error("it has the other's audit event, or its values")
+		}
+		if !client.InProcess(req.Context()) {
+			t.Error("it is not known as one of this process")
+		}
+		close(entered)
+		<-req.Context().Done()
+	}))
+	ctx, cancel := context.WithCancel(context.WithValue(audit.WithAuditContext(t.Context()), noted{}, true))
+	ended := make(chan error, 1)
+	go func() { ended <- c.Request(ctx, http.MethodGet, "/nested") }()
+	<-entered
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
 	}
 }
