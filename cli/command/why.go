@@ -163,7 +163,11 @@ func (d *decisions) get(ctx context.Context, namespace, resource string, params 
 	for name, value := range params {
 		request = request.Param(name, value)
 	}
-	raw, err := request.DoRaw(ctx)
+	result := request.Do(ctx)
+	if err := result.Error(); err != nil {
+		return err
+	}
+	raw, err := result.Raw()
 	if err != nil {
 		return err
 	}

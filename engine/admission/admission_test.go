@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -536,7 +537,10 @@ func TestChain(t *testing.T) {
 	ending := &corev1.Namespace{ObjectMeta: in("", "ending"), Status: corev1.NamespaceStatus{Phase: corev1.NamespaceTerminating}}
 	client := fake.NewClientset(namespace, ending, account("default"))
 	factory := informers.NewSharedInformerFactory(client, 0)
-	chain, err := New(Config{Informers: factory, Client: client, Authorizer: onlyAdmin})
+	var refused []string
+	chain, err := New(Config{Informers: factory, Client: client, Authorizer: onlyAdmin, Refused: func(plugin string, a admission.Attributes, err error) {
+		refused = append(refused, plugin+" "+a.GetNamespace())
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -552,6 +556,9 @@ func TestChain(t *testing.T) {
 	check(t, chain, request{obj: newPod(func(p *corev1.Pod) { p.Namespace = "ending" }), resource: pods}, "it is being terminated")
 	if err := run(chain, request{obj: newPod(func(p *corev1.Pod) { p.Namespace = "none" }), resource: pods}); !apierrors.IsNotFound(err) {
 		t.Errorf("a namespace that is not there: %v", err)
+	}
+	if want := []string{NamespaceLifecycle + " ending", NamespaceLifecycle + " none"}; !slices.Equal(refused, want) {
+		t.Errorf("%q were made known, want %q", refused, want)
 	}
 	if _, err := New(Config{}); err == nil {
 		t.Error("an empty configuration was accepted")

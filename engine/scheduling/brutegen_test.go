@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,6 +77,7 @@ func bruteCluster(t *testing.T, g *generator, seed int) (pairs, choices int) {
 			}
 			pairs++
 		}
+		asked := b.askAll(t, w, seed, p, fit)
 		answer, err := w.fallback.Placer.Place(t.Context(), w.cluster.snap, w.batch(groups))
 		must(t, err)
 		r := answer.Results[0]
@@ -90,10 +92,46 @@ func bruteCluster(t *testing.T, g *generator, seed int) (pairs, choices int) {
 		choices++
 		bound := p.DeepCopy()
 		bound.Spec.NodeName = (<-w.bindings).node
-		b.pods = append(b.pods, bound)
 		w.observe(event{newPod: bound}, time.Now())
+		// The pod itself is nothing to its own question.
+		if diff := cmp.Diff(asked, b.askAll(t, w, seed, bound, fit)); diff != "" {
+			t.Fatalf("cluster %d, pod %s: asked before and after it was bound:\n%s\n%s", seed, p.Name, diff, b.dump(p))
+		}
+		b.pods = append(b.pods, bound)
 	}
 	return pairs, choices
+}
+
+// askAll asks about the pod on every node and checks the answers against which nodes
+// fit and how they rank; it returns their scores.
+func (b *brute) askAll(t *testing.T, w *world, seed int, p *corev1.Pod, fit []*corev1.Node) map[string]int32 {
+	scores := map[string]int32{}
+	var ranks []int64
+	if len(fit) > 0 {
+		ranks = b.rank(p, fit)
+	}
+	for _, n := range b.nodes {
+		j, err := w.Scheduler.judge(p, n.Name)
+		must(t, err)
+		i := slices.Index(fit, n)
+		if j.Fits() != (i >= 0) || (j.Score != nil) != (i >= 0) || j.Feasible != len(fit) || j.Candidates != len(b.nodes) {
+			t.Fatalf("cluster %d, pod %s, node %s: index %d of %d that fit, the engine says %+v\n%s", seed, p.Name, n.Name, i, len(fit), j, b.dump(p))
+		}
+		if i < 0 {
+			continue
+		}
+		better := 0
+		for _, r := range ranks {
+			if r > ranks[i] {
+				better++
+			}
+		}
+		if int64(j.Score.Score) != ranks[i] || j.Rank != better+1 {
+			t.Fatalf("cluster %d, pod %s, node %s: score %d, the engine says %+v\n%s", seed, p.Name, n.Name, ranks[i], j, b.dump(p))
+		}
+		scores[n.Name] = j.Score.Score
+	}
+	return scores
 }
 
 // judge checks the choice and its score against the ranking.
