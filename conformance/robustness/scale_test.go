@@ -18,8 +18,11 @@ import (
 )
 
 var (
-	scalePods = flag.Int("scale.pods", 1000, "pods of TestIdleAtScale, in Deployments of 1,000, ten to a node")
-	scaleRest = flag.Duration("scale.rest", 10*time.Second, "how long TestIdleAtScale looks at a server at rest")
+	scalePods  = flag.Int("scale.pods", 1000, "pods of TestIdleAtScale, in Deployments of 1,000, ten to a node")
+	scaleApply = flag.Duration("scale.apply", 0, "how long 1,000 replicas may take to be available in TestThousandReplicas; 0 prints it only")
+	scaleRoll  = flag.Duration("scale.roll", 0, "how long their roll may take; 0 prints it only")
+	scaleIdle  = flag.Float64("scale.idle", 0, "how much of a core, in percent, a server at rest may take in TestIdleAtScale; 0 prints it only")
+	scaleRest  = flag.Duration("scale.rest", 10*time.Second, "how long TestIdleAtScale looks at a server at rest")
 )
 
 const bigDeployment = `
@@ -38,8 +41,8 @@ spec:
         resources: {requests: {cpu: 100m, memory: 100Mi}}
 `
 
-// Every pod of a Deployment of 1,000 on 100 fake nodes reports running within ten
-// seconds of apply.
+// Every pod of a Deployment of 1,000 on 100 fake nodes comes to run, and it is rolled
+// within its bounds.
 func TestThousandReplicas(t *testing.T) {
 	c, kube := server(t, "--fake-nodes", "100")
 	waitNodes(t, kube, 100)
@@ -66,8 +69,8 @@ func TestThousandReplicas(t *testing.T) {
 		t.Errorf("%d of %d pods run, want 1000 of 1000", running, len(pods.Items))
 	}
 	t.Logf("1,000 replicas available %s after apply", took.Round(time.Millisecond))
-	if took > 10*time.Second {
-		t.Errorf("1,000 replicas took %s, want 10 s at most", took)
+	if *scaleApply > 0 && took > *scaleApply {
+		t.Errorf("1,000 replicas took %s, want %s at most", took, *scaleApply)
 	}
 	roll(t, c, kube)
 }
@@ -93,8 +96,8 @@ func roll(t *testing.T, c *harness.Cluster, kube kubernetes.Interface) {
 	})
 	took := time.Since(began)
 	t.Logf("rolled in %s", took.Round(time.Millisecond))
-	if took > 15*time.Second {
-		t.Errorf("the roll took %s, want 15 s at most", took)
+	if *scaleRoll > 0 && took > *scaleRoll {
+		t.Errorf("the roll took %s, want %s at most", took, *scaleRoll)
 	}
 }
 
@@ -132,8 +135,8 @@ func TestIdleAtScale(t *testing.T) {
 	})
 	percent := 100 * spent(*scaleRest).Seconds() / scaleRest.Seconds()
 	t.Logf("%d pods on %d fake nodes at rest: %.2f %% of a core", *scalePods, *scalePods/10, percent)
-	if percent > 2 {
-		t.Errorf("at rest the server takes %.2f %% of a core, want 2 at most", percent)
+	if *scaleIdle > 0 && percent > *scaleIdle {
+		t.Errorf("at rest the server takes %.2f %% of a core, want %g at most", percent, *scaleIdle)
 	}
 }
 
