@@ -161,10 +161,13 @@ func killedContainer(t *testing.T, _ *harness.Cluster, kube kubernetes.Interface
 	waitRunning(t, kube, "victim")
 	var waits []time.Duration
 	for restarts := range int32(3) {
-		found := containerProcesses(t, "victim")
-		if len(found) != 1 {
-			t.Fatalf("processes of the container: %v, want one", found)
-		}
+		// containerd says "running" when runc lets the process go, a moment before
+		// that process is the container's command.
+		var found []process
+		eventually(t, 10*time.Second, "one process of the container", func(context.Context) (bool, string) {
+			found = containerProcesses(t, "victim")
+			return len(found) == 1, fmt.Sprint(found)
+		})
 		if err := syscall.Kill(found[0].pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
