@@ -39,6 +39,7 @@ import (
 	"github.com/pintle-io/pintle/runtime/dns"
 	"github.com/pintle-io/pintle/runtime/metricsapi"
 	"github.com/pintle-io/pintle/store"
+	"github.com/pintle-io/pintle/store/snapshot"
 	"github.com/pintle-io/pintle/wasm/host"
 )
 
@@ -86,6 +87,9 @@ func newControlPlane(cfg Config, listener net.Listener, endpoint netip.AddrPort,
 	var err error
 	if c.pki, err = openPKI(cfg, endpoint); err != nil {
 		return c, err
+	}
+	if err = snapshot.Sweep(SnapshotDir(cfg.DataDir)); err != nil {
+		log.Warn("what an interrupted snapshot left cannot be removed", "error", err)
 	}
 	if c.store, err = store.Open(storeDir(cfg.DataDir), storeOptions(cfg, log.With("part", "store"))); err != nil {
 		return c, err

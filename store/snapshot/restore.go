@@ -38,8 +38,12 @@ func Replace(store string, build func(dir string) error) error {
 	return Complete(store)
 }
 
-// Complete finishes a replacement that was interrupted.
+// Complete finishes a replacement that was interrupted after its build succeeded, and
+// removes what one before that point left.
 func Complete(store string) error {
+	if err := os.RemoveAll(tmpOf(store)); err != nil {
+		return fmt.Errorf("remove a store that was not finished: %w", err)
+	}
 	next := nextOf(store)
 	pending, err := exists(next)
 	if err != nil || !pending {

@@ -107,6 +107,16 @@ func fill(tmp string, info *Info, src Source) error {
 	return writeFile(filepath.Join(tmp, infoFile), append(raw, '\n'))
 }
 
+// Sweep removes what Save and Delete left below dir when they were interrupted: it is
+// not listed, but its hard links keep tables on the disk that the store has dropped.
+func Sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, building+"*"))
+	for _, path := range left {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
+}
+
 // Load reads the description of the snapshot in a directory.
 func Load(path string) (Info, error) {
 	raw, err := os.ReadFile(filepath.Join(path, infoFile))
