@@ -24,16 +24,20 @@ import (
 // configMaps opens the resource the benchmarks use: protobuf, as the server does.
 func configMaps(t testing.TB, s *Store) *Resource {
 	t.Helper()
-	r, err := s.Resource(ResourceConfig{
-		Prefix: "/configmaps", GroupResource: schema.GroupResource{Resource: "configmaps"},
-		Codec:       protobufCodec(t),
-		NewFunc:     func() runtime.Object { return &corev1.ConfigMap{} },
-		NewListFunc: func() runtime.Object { return &corev1.ConfigMapList{} },
-	})
+	r, err := s.Resource(configMapConfig(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func configMapConfig(t testing.TB) ResourceConfig {
+	return ResourceConfig{
+		Prefix: "/configmaps", GroupResource: schema.GroupResource{Resource: "configmaps"},
+		Codec:       protobufCodec(t),
+		NewFunc:     func() runtime.Object { return &corev1.ConfigMap{} },
+		NewListFunc: func() runtime.Object { return &corev1.ConfigMapList{} },
+	}
 }
 
 func protobufCodec(t testing.TB) runtime.Codec {

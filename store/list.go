@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,6 +23,7 @@ func (r *Resource) GetList(_ context.Context, key string, opts storage.ListOptio
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	sink, err := newListSink(listObj)
 	if err != nil {
 		return err
@@ -52,6 +54,7 @@ func (r *Resource) GetList(_ context.Context, key string, opts storage.ListOptio
 		return err
 	}
 	sink.finish()
+	r.series.listed(page.looked, sink.len(), began)
 	if err := r.versioner.UpdateList(listObj, uint64(rev), token, remaining); err != nil {
 		return err
 	}
@@ -67,6 +70,7 @@ func (r *Resource) listState(key string, withRev int64, opts storage.ListOptions
 				return nil, 0, err
 			}
 		}
+		r.series.consistent.Inc()
 		state, rev := r.newest()
 		return state, rev, nil
 	}
@@ -101,6 +105,7 @@ type page struct {
 	// remaining counts the keys from the start of the page to the end of the
 	// range; kept only for unfiltered pages, where it is shown.
 	remaining int64
+	looked    int // objects that were looked at
 }
 
 func (r *Resource) fillPage(state *tree, at rangeStart, opts storage.ListOptions, sink *listSink) (page, error) {
@@ -114,7 +119,7 @@ func (r *Resource) fillPage(state *tree, at rangeStart, opts storage.ListOptions
 		if err := sink.add(e, &opts.Predicate); err != nil {
 			failures.add(e, err)
 		}
-		return page{lastKey: at.key}, failures.err()
+		return page{lastKey: at.key, looked: 1}, failures.err()
 	}
 	var p page
 	limit, counting := opts.Predicate.Limit, opts.Predicate.Empty()
@@ -130,6 +135,7 @@ func (r *Resource) fillPage(state *tree, at rangeStart, opts storage.ListOptions
 			visited = p.remaining - 1
 			return counting && !ok
 		}
+		p.looked++
 		p.lastKey = e.key
 		e = r.readable(e)
 		if err := sink.add(e, &opts.Predicate); err != nil {

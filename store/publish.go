@@ -35,6 +35,7 @@ func (r *Resource) publish(events []kv.Event) {
 	for i := range events {
 		r.applyLocked(&events[i])
 	}
+	r.series.published(len(events), r.mu.lastEvent)
 	r.mu.log.wake()
 	for i, l := range r.mu.touched {
 		l.wake()

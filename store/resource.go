@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/value"
@@ -41,6 +42,7 @@ type Resource struct {
 	loadMu    sync.Mutex  // one load at a time; taken before mu
 	countSize atomic.Bool
 	remaining remaining
+	series    series
 
 	mu struct {
 		sync.RWMutex
@@ -70,7 +72,7 @@ type Resource struct {
 var _ storage.Interface = (*Resource)(nil)
 
 func newResource(s *Store, cfg ResourceConfig) *Resource {
-	r := &Resource{store: s, cfg: cfg, prefix: cfg.Prefix, versioner: storage.APIObjectVersioner{}}
+	r := &Resource{store: s, cfg: cfg, prefix: cfg.Prefix, versioner: storage.APIObjectVersioner{}, series: newSeries(cfg.GroupResource)}
 	if !strings.HasSuffix(r.prefix, "/") {
 		r.prefix += "/"
 	}
@@ -141,6 +143,7 @@ func (r *Resource) load() error {
 	r.mu.phase = phaseLoading
 	r.mu.Unlock()
 
+	began := time.Now()
 	entries, rev, err := r.readAll(0)
 
 	r.mu.Lock()
@@ -164,6 +167,7 @@ func (r *Resource) load() error {
 		r.applyLocked(&backlog[i])
 	}
 	r.mu.phase = phaseLoaded
+	r.series.loaded(len(entries), began)
 	r.loaded.Store(true)
 	return nil
 }

@@ -54,6 +54,7 @@ var reportProgress sync.Once
 // Close ends.
 func Open(dir string, opts Options) (*Store, error) {
 	opts.setDefaults()
+	registerMetrics()
 	s := &Store{opts: opts, dir: dir, log: opts.Logger}
 	s.routes.Store(&map[string][]*Resource{})
 	s.ctx, s.cancel = context.WithCancel(context.Background())

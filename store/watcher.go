@@ -78,6 +78,7 @@ func (w *watcher) follow() {
 	for {
 		news, ok := w.take()
 		if !ok {
+			w.r.series.terminated.Inc()
 			w.r.store.log.Info("closed a watch that was too slow", "kind", w.r.cfg.GroupResource.String())
 			return
 		}

@@ -59,11 +59,16 @@ func (r *Resource) put(ctx context.Context, key string, data []byte, modRev, exp
 	if err != nil {
 		return nil, err
 	}
+	verb, began := "update", time.Now()
+	if modRev == kv.Absent {
+		verb = "create"
+	}
 	_, err = r.store.write(ctx, kv.Txn{
 		Conds:  []kv.Cond{{Key: key, ModRev: modRev}},
 		Ops:    []kv.Op{{Key: key, Value: value, Expiry: expiry, Attachment: &attachment{from: r, entry: e}}},
 		Urgent: deleting(e.obj),
 	})
+	r.series.wrote(verb, err, began)
 	if err != nil && !isConflict(err) {
 		return nil, writeError("write", key, err)
 	}
@@ -103,12 +108,14 @@ func (r *Resource) Delete(ctx context.Context, key string, out runtime.Object, p
 		if err := checkDelete(ctx, e, preconditions, validate, opts); err != nil {
 			return err
 		}
+		began := time.Now()
 		rev, err := r.store.write(ctx, kv.Txn{
 			Conds: []kv.Cond{{Key: key, ModRev: e.head.ModRev}},
 			Ops:   []kv.Op{{Key: key, Delete: true}},
 			// What is deleted makes room.
 			Urgent: true,
 		})
+		r.series.wrote("delete", err, began)
 		if isConflict(err) {
 			continue
 		}

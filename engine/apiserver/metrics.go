@@ -34,7 +34,6 @@ var _ metrics.StableCollector = (*collector)(nil)
 func registerMetrics(r *registry.Registry, size func() int64) {
 	// Fails only if it was done before, which is as good.
 	_ = legacyregistry.CustomRegister(&collector{})
-	etcd3metrics.Register()
 	// Nothing is counted yet: that would read every object before the server answers.
 	counts := &objectCounts{registry: r, shown: map[schema.GroupResource]bool{}}
 	utilfeature.DefaultMutableFeatureGate.AddMetrics()
