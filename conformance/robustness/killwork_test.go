@@ -100,6 +100,13 @@ func newWorkKill(t *testing.T) *workKill {
 func (k *workKill) killDuring(t *testing.T, work storeWork, n int, after time.Duration) error {
 	t.Helper()
 	k.lives++
+	// A rotation that an earlier kill broke off goes on at the start, and the next one
+	// waits for it.
+	eventually(t, time.Minute, "the rotation that was broken off to end", func(ctx context.Context) (bool, string) {
+		raw, err := k.admin.Get().AbsPath("/pintle/store").DoRaw(ctx)
+		var now rotation
+		return err == nil && json.Unmarshal(raw, &now) == nil && !now.Keys.Rewriting, fmt.Sprintf("%s %v", raw, err)
+	})
 	ctx, stop := context.WithCancel(klog.NewContext(t.Context(), logr.Discard()))
 	defer stop()
 	var writers sync.WaitGroup
@@ -177,7 +184,10 @@ func checkSnapshot(t *testing.T, k *workKill, n int, answer error) {
 
 // rotation is what the server says of the keys.
 type rotation struct {
-	Keys struct{ Primary string }
+	Keys struct {
+		Primary   string
+		Rewriting bool
+	}
 }
 
 func (k *workKill) rotateOnce(ctx context.Context, n int) error {
