@@ -23,7 +23,7 @@ func (s *Strategy) scoreFixed() {
 			images = true
 		}
 	}
-	s.base, s.varies = 0, taints || masks || images
+	s.base, s.varies = 0, taints || masks || images || s.Prefer != nil
 	if !taints {
 		s.base = weightTaint * maxScore
 	}
@@ -44,6 +44,18 @@ func (s *Strategy) scoreFixed() {
 	}
 	if images {
 		s.scoreImages()
+	}
+	if s.Prefer != nil {
+		s.scorePreference()
+	}
+}
+
+// scorePreference adds what the author of the strategy prefers.
+func (s *Strategy) scorePreference() {
+	for r, f := range s.fail[:s.rows] {
+		if f == 0 {
+			s.fixed[r] += int32(min(max(s.Prefer(s.view, s.class, r), 0), MostPreference))
+		}
 	}
 }
 

@@ -17,6 +17,10 @@ import "github.com/pintle-io/pintle/wasm/abi"
 type Strategy struct {
 	// Packing prefers the nodes with the least room left instead of those with the most.
 	Packing bool
+	// Prefer, if set, adds to the score of every row that passes the filters. It is
+	// asked once for a class, before its first pod is placed; the answer is kept
+	// within 0 and MostPreference.
+	Prefer func(v *abi.View, c *abi.Class, row int) int64
 
 	view  *abi.View
 	batch *abi.Batch
@@ -55,6 +59,9 @@ const (
 	weightPodAff   = 2
 	maxScore       = 100
 )
+
+// MostPreference outweighs the resource, taint, affinity and image scores together.
+const MostPreference = 10 * maxScore
 
 // Attach makes v the columns that Place reads and changes.
 func (s *Strategy) Attach(v *abi.View) {

@@ -1,0 +1,53 @@
+// Package sched makes a Go program a scheduling strategy at level L1: the author says
+// how good one node is for one pod, and the default strategy, compiled in, does the
+// rest: it filters, breaks ties, and places identical pods as one class. It decides
+// nothing itself. A guest has one thread; natively nothing here is safe for
+// concurrent use.
+package sched
+
+import (
+	"github.com/pintle-io/pintle/wasm/abi"
+	sdk "github.com/pintle-io/pintle/wasm/sdk/scheduling"
+	"github.com/pintle-io/pintle/wasm/strategies/scheduling"
+)
+
+// Pod is what is to be placed: its requests, where a pod that asks for nothing counts
+// with the default request. CPU is in millicores, Memory in bytes.
+type Pod struct {
+	CPU, Memory int64
+}
+
+// Node is a node that the pod may go to, before it does. Free is what no pod asked for.
+type Node struct {
+	CPU, Memory, Pods             int64
+	FreeCPU, FreeMemory, FreePods int64
+}
+
+// MostScore is the highest score; what is above counts as it, and what is negative as 0.
+const MostScore = 100
+
+// OnScore makes f the strategy of this program: the nodes that pass all filters are
+// ranked by it first, and those that it scores alike, or nearly so, by the scores of
+// the default strategy. It must answer the same for the same pod and node.
+func OnScore(f func(p *Pod, n Node) int64) { sdk.OnPlace(Placer(f)) }
+
+// Placer is the strategy that OnScore makes, for tests of whole placements.
+func Placer(f func(p *Pod, n Node) int64) *scheduling.Strategy {
+	return &scheduling.Strategy{Prefer: func(v *abi.View, c *abi.Class, row int) int64 {
+		score := min(max(f(&Pod{CPU: c.ScoreCPU, Memory: c.ScoreMemory}, nodeAt(v, row)), 0), MostScore)
+		return score * (scheduling.MostPreference / MostScore)
+	}}
+}
+
+func nodeAt(v *abi.View, row int) Node {
+	at := func(k abi.Kind, slot int) int64 {
+		if column := v.I64(k.Column(slot)); column != nil {
+			return column[row]
+		}
+		return 0
+	}
+	return Node{
+		CPU: at(abi.Alloc, abi.SlotCPU), Memory: at(abi.Alloc, abi.SlotMemory), Pods: at(abi.Alloc, abi.SlotPods),
+		FreeCPU: at(abi.Free, abi.SlotCPU), FreeMemory: at(abi.Free, abi.SlotMemory), FreePods: at(abi.Free, abi.SlotPods),
+	}
+}
