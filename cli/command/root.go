@@ -56,6 +56,7 @@ func newApp(in io.Reader, out, errOut io.Writer) *cli.App {
 		whyCommand(),
 		whyNotCommand(),
 		historyCommand(),
+		strategyCommand(),
 		snapshotCommand(),
 		storeCommand(),
 		runNodeCommand(),

@@ -43,7 +43,7 @@ func decisionFlags() []cli.Flag {
 }
 
 // operandAt is where the operands of a verb begin, for verbs that take some.
-var operandAt = map[string]int{"why": 2, "why-not": 2, "history": 2, "snapshot": 3, "store": 3}
+var operandAt = map[string]int{"why": 2, "why-not": 2, "history": 2, "snapshot": 3, "store": 3, "strategy": 3}
 
 // flagsFirst moves the operands behind the flags, which may follow them as they do
 // with kubectl: the flag package stops at the first word that is none.
@@ -130,6 +130,20 @@ type decisions struct {
 }
 
 func openDecisions(c *cli.Context) (*decisions, error) {
+	cfg, namespace, err := clusterOf(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &decisions{client.RESTClient(), namespace}, nil
+}
+
+// clusterOf is the cluster and namespace that --kubeconfig, --namespace and the
+// environment name, or else the one in the default data directory.
+func clusterOf(c *cli.Context) (*rest.Config, string, error) {
 	flags := genericclioptions.NewConfigFlags(true)
 	*flags.KubeConfig = c.String("kubeconfig")
 	*flags.Namespace = c.String("namespace")
@@ -140,17 +154,10 @@ func openDecisions(c *cli.Context) (*decisions, error) {
 	}
 	cfg, err := flags.ToRESTConfig()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	namespace, _, err := flags.ToRawKubeConfigLoader().Namespace()
-	if err != nil {
-		return nil, err
-	}
-	client, err := discovery.NewDiscoveryClientForConfig(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return &decisions{client.RESTClient(), namespace}, nil
+	return cfg, namespace, err
 }
 
 // get reads one resource; an empty namespace stands for all.

@@ -41,6 +41,9 @@ type Caller struct {
 	}
 }
 
+// CallFuel is what a call with a request of this many bytes may use.
+func CallFuel(size int) uint64 { return uint64(min(callFuel+callByteFuel*size, mostCallFuel)) }
+
 // called is a guest with a buffer for requests.
 type called struct {
 	*guest
@@ -135,8 +138,7 @@ func (g *called) ask(op int32, in []byte) ([]byte, int64, error) {
 	if !g.inst.Memory().Write(g.in, in) {
 		return nil, 0, fmt.Errorf("%w: its memory is gone", ErrAnswer)
 	}
-	budget := min(int64(callFuel+callByteFuel*len(in)), mostCallFuel)
-	result, fuel, err := g.guest.call(g.call, budget, uint64(uint32(op)), uint64(g.in), uint64(len(in)))
+	result, fuel, err := g.guest.call(g.call, int64(CallFuel(len(in))), uint64(uint32(op)), uint64(g.in), uint64(len(in)))
 	if err != nil {
 		return nil, fuel, err
 	}

@@ -18,6 +18,9 @@ const (
 	baseFuel = 5_000_000
 )
 
+// PlaceFuel is what a call may use that has this much work (see abi.Part).
+func PlaceFuel(work int64) uint64 { return uint64(baseFuel + workFuel*work) }
+
 // Scheduler places pods by asking a module at level L2. It keeps one instance
 // whose memory holds a copy of the node columns and brings in only what changed,
 // and a warm spare for the moment that instance fails. It belongs to one
@@ -197,7 +200,7 @@ func (a *attached) placePart(b abi.Batch, work int64) ([]abi.Result, int64, erro
 	if !a.inst.Memory().Write(a.batch, a.buf) {
 		return nil, 0, fmt.Errorf("%w: its memory is gone", ErrAnswer)
 	}
-	code, fuel, err := a.call(a.place, baseFuel+workFuel*work, uint64(a.batch), uint64(pods), uint64(a.out))
+	code, fuel, err := a.call(a.place, int64(PlaceFuel(work)), uint64(a.batch), uint64(pods), uint64(a.out))
 	if err != nil {
 		return nil, fuel, err
 	}

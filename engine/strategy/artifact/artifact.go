@@ -1,7 +1,7 @@
 // Package artifact pulls modules from OCI registries: by the digest of their
 // manifest, within a size, and, if a public key is given, only with a signature by
-// it. It keeps nothing, and asks registries for nothing else. A Puller is safe for
-// concurrent use.
+// it. It also pushes them, signed if a private key is given. It keeps nothing, and
+// asks registries for nothing else. Pullers and Pushers are safe for concurrent use.
 package artifact
 
 import (

@@ -32,6 +32,9 @@ const (
 // payload is the part of a "simple signing" payload that counts.
 type payload struct {
 	Critical struct {
+		Identity struct {
+			Reference string `json:"docker-reference"`
+		} `json:"identity"`
 		Image struct {
 			Digest string `json:"docker-manifest-digest"`
 		} `json:"image"`

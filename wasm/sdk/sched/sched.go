@@ -33,21 +33,30 @@ func OnScore(f func(p *Pod, n Node) int64) { sdk.OnPlace(Placer(f)) }
 
 // Placer is the strategy that OnScore makes, for tests of whole placements.
 func Placer(f func(p *Pod, n Node) int64) *scheduling.Strategy {
-	return &scheduling.Strategy{Prefer: func(v *abi.View, c *abi.Class, row int) int64 {
-		score := min(max(f(&Pod{CPU: c.ScoreCPU, Memory: c.ScoreMemory}, nodeAt(v, row)), 0), MostScore)
-		return score * (scheduling.MostPreference / MostScore)
+	return &scheduling.Strategy{Prefer: func(v *abi.View, c *abi.Class) func(row int) int64 {
+		pod, nodes := &Pod{CPU: c.ScoreCPU, Memory: c.ScoreMemory}, columnsOf(v)
+		return func(row int) int64 {
+			return min(max(f(pod, nodes.node(row)), 0), MostScore) * (scheduling.MostPreference / MostScore)
+		}
 	}}
 }
 
-func nodeAt(v *abi.View, row int) Node {
-	at := func(k abi.Kind, slot int) int64 {
+// columns are those that a Node is made of; to find one costs more than to read it.
+type columns struct{ cpu, memory, pods, freeCPU, freeMemory, freePods []int64 }
+
+func columnsOf(v *abi.View) *columns {
+	at := func(k abi.Kind, slot int) []int64 {
 		if column := v.I64(k.Column(slot)); column != nil {
-			return column[row]
+			return column
 		}
-		return 0
+		return make([]int64, v.Rows)
 	}
-	return Node{
-		CPU: at(abi.Alloc, abi.SlotCPU), Memory: at(abi.Alloc, abi.SlotMemory), Pods: at(abi.Alloc, abi.SlotPods),
-		FreeCPU: at(abi.Free, abi.SlotCPU), FreeMemory: at(abi.Free, abi.SlotMemory), FreePods: at(abi.Free, abi.SlotPods),
+	return &columns{
+		at(abi.Alloc, abi.SlotCPU), at(abi.Alloc, abi.SlotMemory), at(abi.Alloc, abi.SlotPods),
+		at(abi.Free, abi.SlotCPU), at(abi.Free, abi.SlotMemory), at(abi.Free, abi.SlotPods),
 	}
+}
+
+func (c *columns) node(row int) Node {
+	return Node{c.cpu[row], c.memory[row], c.pods[row], c.freeCPU[row], c.freeMemory[row], c.freePods[row]}
 }

@@ -52,9 +52,10 @@ func (s *Strategy) scoreFixed() {
 
 // scorePreference adds what the author of the strategy prefers.
 func (s *Strategy) scorePreference() {
+	prefer := s.Prefer(s.view, s.class)
 	for r, f := range s.fail[:s.rows] {
 		if f == 0 {
-			s.fixed[r] += int32(min(max(s.Prefer(s.view, s.class, r), 0), MostPreference))
+			s.fixed[r] += int32(min(max(prefer(r), 0), MostPreference))
 		}
 	}
 }

@@ -18,9 +18,9 @@ type Strategy struct {
 	// Packing prefers the nodes with the least room left instead of those with the most.
 	Packing bool
 	// Prefer, if set, adds to the score of every row that passes the filters. It is
-	// asked once for a class, before its first pod is placed; the answer is kept
-	// within 0 and MostPreference.
-	Prefer func(v *abi.View, c *abi.Class, row int) int64
+	// asked once for a class, before its first pod is placed, for what answers for
+	// rows; the answers are kept within 0 and MostPreference.
+	Prefer func(v *abi.View, c *abi.Class) func(row int) int64
 
 	view  *abi.View
 	batch *abi.Batch
